@@ -16,3 +16,6 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod node;
+pub mod sql;
+pub mod storage;

@@ -133,8 +133,7 @@ pub fn to_versioned<T: Serialize>(version: u8, value: &T) -> Bytes {
 ///
 /// [`CodecError::Version`] for another version byte, [`CodecError::Malformed`] for anything else.
 pub fn from_versioned<T: DeserializeOwned>(version: u8, bytes: &[u8]) -> Result<T, CodecError> {
-    let (head, body) =
-        bytes.split_first().ok_or(CodecError::Short { wanted: 1, left: 0 })?;
+    let (head, body) = bytes.split_first().ok_or(CodecError::Short { wanted: 1, left: 0 })?;
     if *head != version {
         return Err(CodecError::Version(*head));
     }

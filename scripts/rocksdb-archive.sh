@@ -2,8 +2,8 @@
 # Builds RocksDB once per machine, so that no cargo build has to.
 #
 # The crate librocksdb-sys compiles 343 C++ files in every profile and every target directory: about
-# 25 CPU minutes each time. This script compiles the same sources, unedited, with the same defines, as a
-# few unity units (the headers are the cost) into a static archive in the user's cache, and
+# 25 CPU minutes each time. This script compiles the same sources, unedited, with the same defines,
+# as a few unity units (the headers are the cost) into a static archive in the user's cache, and
 # prints the shell exports that make the crate link it:
 #
 #     eval "$(scripts/rocksdb-archive.sh)" && cargo build --release -p shardforge-io-real
@@ -34,8 +34,9 @@ die() { say "$*"; exit 1; }
 command -v "$cxx" >/dev/null || die "no C++ compiler '$cxx' (scripts/setup.sh installs one)"
 
 # Where cargo keeps the sources; fetches them if they are not there yet.
+wanted='"manifest_path":"[^"]*/(librocksdb-sys|lz4-sys)-[^"/]*/Cargo\.toml"'
 crates=$(cargo metadata --locked --format-version 1 --manifest-path "$root/Cargo.toml" |
-    grep -oE '"manifest_path":"[^"]*/(librocksdb-sys|lz4-sys)-[^"/]*/Cargo\.toml"' | cut -d'"' -f4 | sort -u) ||
+    grep -oE "$wanted" | cut -d'"' -f4 | sort -u) ||
     die "cargo metadata does not name librocksdb-sys"
 crate_dir() { grep -E "/$1-[^/]*/Cargo\.toml$" <<<"$crates" | sed 's|/Cargo\.toml$||' | tail -n 1; }
 rocks=$(crate_dir librocksdb-sys)
@@ -78,8 +79,8 @@ rm -rf -- "$work"
 mkdir -- "$work"
 trap 'rm -rf -- "$work"' EXIT
 
-# Neighbours share headers: cut the list, in its own order, into units of about equal bytes. The crate
-# brings build_version.cc ready-made, beside the sources.
+# Neighbours share headers: cut the list, in its own order, into units of about equal bytes. The
+# crate brings build_version.cc ready-made, beside the sources.
 tr -d '\r' <"$rocks/rocksdb_lib_sources.txt" | sed 's/^[[:space:]]*//; s/[[:space:]]*$//' |
     grep -vxE 'util/build_version\.cc|' >"$work/sources"
 sed "s|^|$rocks/rocksdb/|" "$work/sources" | tr '\n' '\0' | xargs -0 stat -c '%s %n' |
@@ -93,7 +94,7 @@ sed "s|^|$rocks/rocksdb/|" "$work/sources" | tr '\n' '\0' | xargs -0 stat -c '%s
         }'
 printf '#include "%s"\n' "$rocks/build_version.cc" >"$work/unit-$units.cc"
 
-say "compiling $(wc -l <"$work/sources") files in $units units with $jobs jobs: minutes, once per machine"
+say "compiling $(wc -l <"$work/sources") files in $units units, $jobs at once: minutes, but only now"
 began=$SECONDS
 # shellcheck disable=SC2016 # the inner shell expands these
 compile_one='unit=$1; shift; "$@" -c "$unit" -o "${unit%.cc}.o" && echo "  ${unit##*/} done"'

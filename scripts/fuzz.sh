@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# Replays every fuzz corpus, then lets each target discover for a while.
+#
+#     scripts/fuzz.sh [--seconds 20] [TARGET...]
+#
+# A target is a file in fuzz/fuzz_targets, its corpus a folder of its name in fuzz/corpus.
+# Discoveries go to a folder below the target directory, so that a run never changes the repository;
+# a crash is left in fuzz/artifacts/<target>/ and belongs into the corpus once it is mended.
+
+set -euo pipefail
+source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
+cd -- "$root"
+
+seconds=20
+targets=()
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --seconds) seconds=${2:?--seconds needs a number}; shift ;;
+        -*) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+        *) targets+=("$1") ;;
+    esac
+    shift
+done
+if [[ ${#targets[@]} -eq 0 ]]; then
+    for file in fuzz/fuzz_targets/*.rs; do
+        [[ -f $file ]] && targets+=("$(basename -- "$file" .rs)")
+    done
+fi
+if [[ ${#targets[@]} -eq 0 ]]; then
+    echo "fuzz/fuzz_targets holds no targets yet"
+    exit 0
+fi
+
+# The flags of fuzz/.cargo/config.toml hold for a cargo that is started below it.
+triple=x86_64-unknown-linux-gnu
+(cd fuzz && cargo build --locked --release --target "$triple" --bins)
+
+for target in "${targets[@]}"; do
+    binary=$CARGO_TARGET_DIR/$triple/release/$target
+    corpus=fuzz/corpus/$target
+    found=$CARGO_TARGET_DIR/fuzz-found/$target
+    artifacts=fuzz/artifacts/$target
+    mkdir -p "$found" "$artifacts"
+    inputs=()
+    [[ -d $corpus ]] && inputs=("$corpus")
+    options=(-artifact_prefix="$artifacts/" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+    count=$(find ${inputs[@]:-/dev/null} -type f | wc -l)
+    printf '\n-- %s: replay of %s inputs\n' "$target" "$count"
+    "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"}
+    printf '\n-- %s: %s s of discovery\n' "$target" "$seconds"
+    "$binary" "${options[@]}" -max_total_time="$seconds" "$found" ${inputs[@]+"${inputs[@]}"}
+done

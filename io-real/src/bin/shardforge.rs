@@ -1,1 +1,3 @@
+//! The `shardforge` binary.
+
 fn main() {}

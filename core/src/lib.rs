@@ -17,5 +17,6 @@
 
 pub mod base;
 pub mod node;
+pub mod row;
 pub mod sql;
 pub mod storage;

@@ -1,0 +1,13 @@
+//! Values in rows: types, datums, their text and binary forms, keys, stored rows, and the evaluator
+//! of scalar expressions.
+//!
+//! Floor 2. It knows nothing of names, catalogs or plans: filters and partial aggregates run on the
+//! shard that holds the rows, so what computes over values lives below the SQL floor.
+
+pub mod codec;
+pub mod datum;
+pub mod float;
+pub mod interval;
+pub mod numeric;
+pub mod type_table;
+pub mod types;

@@ -20,3 +20,5 @@ pub mod node;
 pub mod row;
 pub mod sql;
 pub mod storage;
+pub mod raft;
+pub mod step;

@@ -2,4 +2,5 @@
 //!
 //! Floor 1. Nothing here touches a disk; the shells do, and tell what became of it.
 
+pub mod log;
 pub mod port;

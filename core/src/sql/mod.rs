@@ -2,5 +2,6 @@
 //!
 //! Floor 5. It sees keys, rows and transactions; it never sees a shard's log, a peer or a socket.
 
+pub mod parse;
 pub mod ports;
 pub mod protocol;

@@ -3,4 +3,6 @@
 //! Floor 1. Nothing here touches a disk; the shells do, and tell what became of it.
 
 pub mod log;
+pub mod memory;
 pub mod port;
+pub mod versioned;

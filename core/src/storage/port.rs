@@ -221,8 +221,8 @@ pub enum StorageEffect {
     /// Unpins.
     ReleaseSnapshot(Token),
     /// Replaces a store's whole content, chunk by chunk; the store is empty after `first` and
-    /// durable (flushed) when `last` is answered. A crash in between leaves an empty or an old store,
-    /// or one whose `Meta` lacks the applied index. Answer: `Ingested`.
+    /// durable (flushed) when `last` is answered. A crash in between leaves an empty or an old
+    /// store, or one whose `Meta` lacks the applied index. Answer: `Ingested`.
     Ingest {
         /// For the answer.
         token: Token,

@@ -18,8 +18,8 @@
 //!
 //! # Source
 //!
-//! Protocol-aware recovery (Alagappan et al., FAST '18) for the verdicts; TiKV's raft-engine for one
-//! shared log. We differ from both: the mark is explicit, and the verdict is per group.
+//! Protocol-aware recovery (Alagappan et al., FAST '18) for the verdicts; TiKV's raft-engine for
+//! one shared log. We differ from both: the mark is explicit, and the verdict is per group.
 
 mod format;
 #[cfg(test)]

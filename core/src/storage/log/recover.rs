@@ -33,8 +33,8 @@ pub enum Verdict {
     AbsentTail,
     /// A broken batch above the mark was cut off, with all that followed.
     TornTail(TornTail),
-    /// Broken at or below the mark: durable records of these groups are lost. (With an empty set: the
-    /// node's own records were hit, and their second copy served.)
+    /// Broken at or below the mark: durable records of these groups are lost. (With an empty
+    /// set: the node's own records were hit, and their second copy served.)
     Damaged(BTreeSet<ShardId>),
 }
 
@@ -303,7 +303,7 @@ struct End {
 /// What is found where a batch is expected.
 enum Probe {
     Valid((u64, usize), Header),
-    Broken((u64, usize)),
+    Broken,
     Absent,
 }
 
@@ -356,10 +356,10 @@ impl<'a> Walk<'a> {
                     self.step_over(at, &header);
                 }
                 Probe::Absent if self.tail_is_empty() => return self.end(None, false),
-                Probe::Broken(_) | Probe::Absent if self.survey.mark < self.expected.sequence => {
+                Probe::Broken | Probe::Absent if self.survey.mark < self.expected.sequence => {
                     return self.torn(self.at, None);
                 }
-                Probe::Broken(_) | Probe::Absent => {
+                Probe::Broken | Probe::Absent => {
                     if bug!(faults, 5, true, false) {
                         return self.end(None, true);
                     }
@@ -394,7 +394,7 @@ impl<'a> Walk<'a> {
             }
         }
         let left = |at: &(u64, usize)| Header::resembles(self.bytes(*at), &self.expected);
-        places.into_iter().find(left).map_or(Probe::Absent, Probe::Broken)
+        if places.iter().any(left) { Probe::Broken } else { Probe::Absent }
     }
 
     fn tail_is_empty(&self) -> bool {

@@ -27,8 +27,8 @@ pub enum Trust {
     /// Everything that was ever durable is there.
     #[default]
     Whole,
-    /// Entries that were perhaps durable were cut off: vote only by the gate of `storage.md` §2, then
-    /// append [`LogRecord::Trusted`].
+    /// Entries that were perhaps durable were cut off: vote only by the gate of `storage.md` §2,
+    /// then append [`LogRecord::Trusted`].
     Torn {
         /// The highest lost index, where it is known.
         lost_to: Option<u64>,
@@ -131,8 +131,8 @@ impl Replay {
         }
     }
 
-    /// Batches above the mark are cut off. `groups` with the highest lost index each, or `None` if it
-    /// is not known which groups they held.
+    /// Batches above the mark are cut off. `groups` with the highest lost index each, or `None`
+    /// if it is not known which groups they held.
     pub(super) fn torn(&mut self, groups: Option<&BTreeMap<ShardId, Option<u64>>>) {
         for (id, group) in &mut self.groups {
             match groups {

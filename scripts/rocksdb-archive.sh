@@ -37,7 +37,7 @@ command -v "$cxx" >/dev/null || die "no C++ compiler '$cxx' (scripts/setup.sh in
 wanted='"manifest_path":"[^"]*/(librocksdb-sys|lz4-sys)-[^"/]*/Cargo\.toml"'
 crates=$(cargo metadata --locked --format-version 1 --manifest-path "$root/Cargo.toml" |
     grep -oE "$wanted" | cut -d'"' -f4 | sort -u) ||
-    die "cargo metadata does not name librocksdb-sys"
+    die "cargo metadata failed, or does not name librocksdb-sys"
 crate_dir() { grep -E "/$1-[^/]*/Cargo\.toml$" <<<"$crates" | sed 's|/Cargo\.toml$||' | tail -n 1; }
 rocks=$(crate_dir librocksdb-sys)
 lz4=$(crate_dir lz4-sys)

@@ -16,9 +16,13 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod mvcc;
 pub mod node;
-pub mod row;
-pub mod sql;
-pub mod storage;
 pub mod raft;
+pub mod replica;
+pub mod row;
+pub mod shard;
+pub mod sql;
 pub mod step;
+pub mod storage;
+pub mod txn;

@@ -1,0 +1,80 @@
+//! Who is dead: the system shard's leader listens to the nodes' beats.
+//!
+//! Beats are volatile; only the verdict is replicated. It ends what the node's present life holds, and
+//! nothing else: a node that beats again is simply alive again.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::base::id::{Incarnation, NodeId};
+use crate::base::time::Mono;
+
+/// Nodes send beats this often.
+pub const BEAT_EVERY: Duration = Duration::from_millis(250);
+/// A node not heard of for so long is dead.
+pub const SILENCE_MAX: Duration = Duration::from_millis(1_000);
+/// Nodes listened to.
+const NODES_MAX: usize = 1_024;
+
+#[derive(Clone, Copy, Debug)]
+struct Beat {
+    incarnation: Incarnation,
+    at: Mono,
+    judged: bool,
+}
+
+/// Beats, as a leader has heard them.
+#[derive(Debug, Default)]
+pub struct Liveness {
+    beats: BTreeMap<NodeId, Beat>,
+}
+
+impl Liveness {
+    /// A node was heard.
+    pub fn hear(&mut self, node: NodeId, incarnation: Incarnation, now: Mono) {
+        if NODES_MAX <= self.beats.len() && !self.beats.contains_key(&node) {
+            return;
+        }
+        let beat = self.beats.entry(node).or_insert(Beat { incarnation, at: now, judged: false });
+        // A frame of an earlier life that comes late says nothing.
+        if beat.incarnation <= incarnation {
+            *beat = Beat { incarnation, at: now.max(beat.at), judged: false };
+        }
+    }
+
+    /// Nodes that have fallen silent since the last call.
+    pub fn judge(&mut self, now: Mono) -> Vec<(NodeId, Incarnation)> {
+        let mut dead = Vec::new();
+        for (node, beat) in &mut self.beats {
+            if !beat.judged && SILENCE_MAX <= now.since(beat.at) {
+                beat.judged = true;
+                dead.push((*node, beat.incarnation));
+            }
+        }
+        dead
+    }
+
+    /// When each node was last heard of.
+    pub fn last_heard(&self) -> impl Iterator<Item = (NodeId, Mono)> {
+        self.beats.iter().map(|(node, beat)| (*node, beat.at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_judged_once_and_a_new_life_begins_anew() {
+        let (node, second) = (NodeId::machine(1), 1_000_000_000);
+        let mut liveness = Liveness::default();
+        liveness.hear(node, Incarnation(2), Mono(0));
+        assert!(liveness.judge(Mono(second - 1)).is_empty());
+        assert_eq!(liveness.judge(Mono(second)), [(node, Incarnation(2))]);
+        assert!(liveness.judge(Mono(2 * second)).is_empty());
+        liveness.hear(node, Incarnation(1), Mono(2 * second));
+        assert!(liveness.judge(Mono(9 * second)).is_empty(), "an old frame is no life");
+        liveness.hear(node, Incarnation(3), Mono(9 * second));
+        assert_eq!(liveness.judge(Mono(10 * second)), [(node, Incarnation(3))]);
+    }
+}

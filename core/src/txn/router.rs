@@ -1,0 +1,163 @@
+//! The way to a shard's leader: guesses, hints and patience.
+//!
+//! A request that may be repeated is repeated until the deadline. One that must not be executed twice
+//! is repeated only after a definite refusal; anything else comes back as `Lost`.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::ports::{CallError, ShardCalls};
+use crate::base::id::{NodeId, ShardId};
+use crate::base::time::Mono;
+use crate::replica::error::{Disposition, ReplicaError};
+use crate::replica::ports::Clock;
+use crate::replica::request::{RequestBody, ShardRequest, ShardResponse};
+use crate::replica::wait::within;
+use crate::shard::cache::ShardCache;
+
+/// A node that has not answered after this has probably not heard us. Longer than a lock's time slice.
+const ATTEMPT: Duration = Duration::from_millis(1_500);
+const BACKOFF_MIN: Duration = Duration::from_millis(2);
+const BACKOFF_DOUBLINGS_MAX: u32 = 6;
+
+/// How long one question waits for a lock before it is asked anew.
+pub(super) const SLICE: Duration = Duration::from_millis(1_000);
+
+/// Why a request was not answered.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SendError {
+    /// The shard's answer to the transaction.
+    Refused(ReplicaError),
+    /// Nobody served it before the deadline. Definite.
+    Unavailable,
+    /// It may or may not have been executed.
+    Lost,
+}
+
+/// Whether a request may be executed twice.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Repeat {
+    /// It may.
+    Freely,
+    /// It may not.
+    AfterRefusal,
+}
+
+/// Finds leaders.
+pub struct Router {
+    node: NodeId,
+    calls: Rc<dyn ShardCalls>,
+    clock: Rc<dyn Clock>,
+    cache: Rc<ShardCache>,
+}
+
+impl Router {
+    /// A router of `node`.
+    pub fn new(
+        node: NodeId,
+        calls: Rc<dyn ShardCalls>,
+        clock: Rc<dyn Clock>,
+        cache: Rc<ShardCache>,
+    ) -> Self {
+        Self { node, calls, clock, cache }
+    }
+
+    /// Map and leaders, as believed.
+    pub fn cache(&self) -> &Rc<ShardCache> {
+        &self.cache
+    }
+
+    /// Clocks and tasks.
+    pub fn clock(&self) -> &Rc<dyn Clock> {
+        &self.clock
+    }
+
+    /// Asks the leader of a shard.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`].
+    pub async fn send(
+        &self,
+        shard: ShardId,
+        body: RequestBody,
+        repeat: Repeat,
+        deadline: Mono,
+    ) -> Result<ShardResponse, SendError> {
+        let epoch = match self.cache.map().shard(shard) {
+            Some(descriptor) => descriptor.epoch,
+            None => return Err(SendError::Unavailable),
+        };
+        let request = Rc::new(ShardRequest { shard, epoch, body });
+        let mut failures = 0;
+        loop {
+            let now = self.clock.now().mono;
+            let Some(to) = self.target(shard, failures) else { return Err(SendError::Unavailable) };
+            let call = self.calls.call(to, request.clone());
+            let until = deadline.min(now + ATTEMPT);
+            let answer = within(&*self.clock, until, call).await.unwrap_or(Err(CallError::Lost));
+            match answer {
+                Ok(response) => {
+                    self.cache.set_leader(shard, to);
+                    return Ok(response);
+                }
+                Err(CallError::Lost) => {
+                    self.cache.forget_leader(shard, to);
+                    if repeat == Repeat::AfterRefusal {
+                        return Err(SendError::Lost);
+                    }
+                }
+                Err(CallError::NotSent) => self.cache.forget_leader(shard, to),
+                Err(CallError::Refused(error)) => self.judge(shard, to, error, repeat)?,
+            }
+            failures += 1;
+            if deadline <= self.clock.now().mono {
+                return Err(SendError::Unavailable);
+            }
+            // A hint is followed at once, but not in circles.
+            let hinted = self.cache.leader(shard).is_some_and(|leader| leader != to);
+            if !hinted || 2 < failures {
+                let doublings = failures.min(BACKOFF_DOUBLINGS_MAX);
+                let pause = self.clock.now().mono + BACKOFF_MIN * (1 << doublings);
+                self.clock.sleep_until(pause.min(deadline)).await;
+            }
+        }
+    }
+
+    /// Learns from a refusal; hands it on if the transaction must hear it.
+    fn judge(
+        &self,
+        shard: ShardId,
+        to: NodeId,
+        error: ReplicaError,
+        repeat: Repeat,
+    ) -> Result<(), SendError> {
+        match error.disposition() {
+            Disposition::RetryElsewhere => {
+                if let ReplicaError::NotLeader { hint } = error {
+                    match hint {
+                        Some(leader) if leader != to => self.cache.set_leader(shard, leader),
+                        Some(_) | None => self.cache.forget_leader(shard, to),
+                    }
+                }
+                Ok(())
+            }
+            Disposition::AskAgain | Disposition::RefreshMap | Disposition::Report => {
+                Err(SendError::Refused(error))
+            }
+            Disposition::Resolve if repeat == Repeat::Freely => Ok(()),
+            Disposition::Resolve => Err(SendError::Lost),
+        }
+    }
+
+    /// Whom to ask: the leader, if one is believed in, else the replicas in turn, ourselves first.
+    fn target(&self, shard: ShardId, failures: u32) -> Option<NodeId> {
+        if let Some(leader) = self.cache.leader(shard) {
+            return Some(leader);
+        }
+        let replicas = self.cache.replicas(shard);
+        let first = replicas.iter().position(|node| *node == self.node).unwrap_or(0);
+        let turn = usize::try_from(failures).unwrap_or(0);
+        replicas.get((first + turn) % replicas.len().max(1)).copied()
+    }
+}

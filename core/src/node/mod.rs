@@ -5,4 +5,5 @@
 
 pub mod effect;
 pub mod input;
+pub mod sql_adapter;
 pub mod status;

@@ -362,11 +362,13 @@ impl RaftGroup {
     /// The term that this node leads, if it leads.
     pub(super) fn leads(&self) -> Option<u64> {
         let server = self.0.server.borrow();
-        let vote = &server.vote;
+        let vote = convert::ballot(&server.vote);
+        // openraft tells its state between two commands; the log may know a later vote by then.
         let leads = server.state == openraft::ServerState::Leader
             && vote.committed
-            && vote.leader_id.voted_for == self.0.config.node;
-        leads.then_some(vote.leader_id.term)
+            && vote.node == self.0.config.node
+            && self.0.log.borrow().vote() == Some(vote);
+        leads.then_some(vote.term)
     }
 
     /// Whether this node leads and has applied an entry of its own term, so that its state holds all

@@ -145,6 +145,7 @@ impl RaftGroup {
     /// Everything about the group on this node.
     pub fn status(&self) -> RaftStatus {
         let inner = self.inner();
+        let leads = self.leads().is_some();
         let (server, data, log) = (inner.server.borrow(), inner.data.borrow(), inner.log.borrow());
         let matching = data.replication.as_ref().map(|replication| {
             replication.iter().map(|(id, at)| (*id, convert::positions(at.as_ref()))).collect()
@@ -154,9 +155,9 @@ impl RaftGroup {
             vote: log.vote(),
             role: match server.state {
                 ServerState::Learner => Role::Learner,
-                ServerState::Follower => Role::Follower,
                 ServerState::Candidate => Role::Candidate,
-                ServerState::Leader => Role::Leader,
+                ServerState::Leader if leads => Role::Leader,
+                ServerState::Follower | ServerState::Leader => Role::Follower,
                 ServerState::Shutdown => Role::Shutdown,
             },
             leader: server.current_leader,

@@ -32,7 +32,8 @@ pub struct Oracle {
     leaders: BTreeMap<u64, NodeId>,
     written: BTreeMap<(u64, u64), Written>,
     committed: BTreeMap<u64, Committed>,
-    vote_questions: BTreeSet<RequestId>,
+    /// Who asked for a vote, and under which name.
+    vote_questions: BTreeSet<(NodeId, RequestId)>,
     granted: BTreeMap<(NodeId, u64), NodeId>,
     /// What each node showed last in this life.
     last: BTreeMap<NodeId, (u64, Option<u64>, Option<u64>)>,
@@ -56,14 +57,14 @@ impl Oracle {
     }
 
     /// Votes: what leaves is durable, and one a term, over all lives of a node.
-    pub fn message_sent(&mut self, node: NodeId, disk: &Disk, message: &RaftMessage) {
+    pub fn message_sent(&mut self, node: NodeId, to: NodeId, disk: &Disk, message: &RaftMessage) {
         match message {
             RaftMessage::Request { id, request: RaftRequest::Vote(ask) } => {
-                self.vote_questions.insert(*id);
+                self.vote_questions.insert((node, *id));
                 self.vote_left(node, disk, ask.ballot);
             }
             RaftMessage::Reply { id, reply: RaftReply::Voted { ballot, granted: true, .. } }
-                if self.vote_questions.contains(id) =>
+                if self.vote_questions.contains(&(to, *id)) =>
             {
                 self.vote_left(node, disk, *ballot);
             }

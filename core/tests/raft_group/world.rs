@@ -131,6 +131,8 @@ pub struct World {
     healed: bool,
     ended: bool,
     commands: u64,
+    /// Nobody writes before this.
+    silent_until: Mono,
     oracle: Oracle,
     summary: Summary,
 }
@@ -165,6 +167,7 @@ impl World {
             healed: false,
             ended: false,
             commands: 0,
+            silent_until: Mono::ZERO,
             oracle: Oracle::default(),
             summary: Summary::default(),
         };
@@ -370,7 +373,7 @@ impl World {
             self.oracle.applied(id, term, entry, &disks);
         }
         for (to, message) in messages {
-            self.oracle.message_sent(id, &disk, &message);
+            self.oracle.message_sent(id, to, &disk, &message);
             self.send(at, to, message);
         }
         for item in learned {
@@ -453,7 +456,7 @@ impl World {
         let learned = node.learned.clone();
         let group = group.clone();
         if write {
-            if !group.is_serving_leader() {
+            if self.now < self.silent_until || !group.is_serving_leader() {
                 return;
             }
             let bytes = Bytes::from(command.to_le_bytes().to_vec());
@@ -510,7 +513,7 @@ impl World {
         let others: Vec<usize> = (0..self.nodes.len()).filter(|at| *at != leader).collect();
         let ms = Duration::from_millis;
         let length = ms(self.rng.between(50, 1_500));
-        match self.rng.below(7) {
+        match self.rng.below(9) {
             // A node dies, often the leader.
             0 | 1 => {
                 let node = if self.rng.below(2) == 0 { leader } else { any };
@@ -560,6 +563,8 @@ impl World {
             if self.rng.below(2) == 0 { (*first, *second) } else { (*second, *first) };
         let ms = Duration::from_millis;
         let turn = ms(self.rng.between(600, 1_000));
+        // With a log as long as the voter's, the candidate can win.
+        self.silent_until = self.now + turn;
         for (from, to) in [(leader, candidate), (candidate, leader)] {
             self.cut_for(from, to, ms(0), turn + ms(800));
         }

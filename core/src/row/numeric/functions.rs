@@ -171,6 +171,16 @@ impl Numeric {
         self.var().sqrt(scale).finish()
     }
 
+    /// The square root of a number that is not negative, to so many places.
+    ///
+    /// # Errors
+    ///
+    /// 22003 if it overflows the format.
+    pub fn sqrt_to(&self, scale: i32) -> Result<Self, SqlError> {
+        assert!(!self.is_negative() && self.is_finite(), "callers check the sign");
+        self.var().sqrt(scale).finish()
+    }
+
     /// The natural logarithm.
     ///
     /// # Errors

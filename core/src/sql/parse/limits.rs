@@ -13,7 +13,7 @@ use crate::base::limit;
 
 /// Operators in one chain other than AND and OR: each is one level of the tree. AND and OR may be
 /// [`limit::OPERATOR_CHAIN_MAX`], because our tree holds them flat.
-pub(super) const OPERATOR_DEPTH_MAX: usize = limit::OPERATOR_CHAIN_MAX / 8;
+pub(super) const OPERATOR_DEPTH_MAX: usize = limit::OPERATOR_CHAIN_MAX / 16;
 
 /// Refuses a text that is too long.
 pub(super) fn check_bytes(text: &str) -> Result<(), SqlError> {

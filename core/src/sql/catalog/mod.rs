@@ -1,0 +1,3 @@
+//! The catalog: what the database knows of itself.
+
+pub mod descriptor;

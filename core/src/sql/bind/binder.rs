@@ -104,7 +104,8 @@ pub(super) struct Binder<'a> {
     pub(super) levels: Vec<Level>,
     pub(super) ctes: Vec<LogicalPlan>,
     pub(super) visible_ctes: Vec<CteEntry>,
-    pub(super) slot_count: usize,
+    /// Types of the values that slots give.
+    pub(super) slot_types: Vec<DataType>,
 }
 
 /// A query's plan with the columns of its result.
@@ -122,7 +123,7 @@ impl<'a> Binder<'a> {
             levels: Vec::new(),
             ctes: Vec::new(),
             visible_ctes: Vec::new(),
-            slot_count: 0,
+            slot_types: Vec::new(),
         }
     }
 
@@ -164,14 +165,14 @@ impl<'a> Binder<'a> {
     }
 
     /// The value of column `index` of level `depth`, as seen from the innermost level.
-    pub(super) fn capture(&mut self, depth: usize, index: usize) -> Expr {
+    pub(super) fn capture(&mut self, depth: usize, index: usize, ty: &DataType) -> Expr {
         let column = Expr::Column(index);
         let boundary = depth + 1;
         let known =
             self.levels[boundary].captures.iter().find(|(_, e)| *e == column).map(|(s, _)| *s);
         let slot = known.unwrap_or_else(|| {
-            self.slot_count += 1;
-            SLOT_BASE + self.slot_count - 1
+            self.slot_types.push(ty.clone());
+            SLOT_BASE + self.slot_types.len() - 1
         });
         for at in boundary..self.levels.len() {
             let value = if at == boundary { column.clone() } else { Expr::Param(slot) };

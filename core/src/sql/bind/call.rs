@@ -5,7 +5,7 @@ use super::registry::{self, Candidate, Choice};
 use crate::base::error::{SqlError, sqlstate};
 use crate::row::aggregate::is_aggregate;
 use crate::row::eval::Expr;
-use crate::row::types::DataType;
+use crate::row::types::{CastContext, DataType, can_cast};
 use crate::sql::parse::ast::FunctionCall;
 
 impl Binder<'_> {
@@ -17,6 +17,9 @@ impl Binder<'_> {
             && schema != "pg_catalog"
         {
             return Err(no_function(&call.name.to_string(), &[], position));
+        }
+        if call.bare {
+            return self.bare_call(name, position);
         }
         if is_aggregate(name) && (call.star || !call.args.is_empty()) {
             return self.aggregate(call, position);
@@ -43,21 +46,36 @@ impl Binder<'_> {
                 // `int4(x)` is a cast.
                 if let [ty] = types.as_slice()
                     && let Ok(to) = DataType::from_sql_name(name, &[])
-                    && crate::row::types::can_cast(
-                        ty,
-                        &to,
-                        crate::row::types::CastContext::Explicit,
-                    )
+                    && can_cast(ty, &to, CastContext::Explicit)
                     && let Some(arg) = args.into_iter().next()
                 {
-                    return super::coerce::cast_to(
-                        arg,
-                        &to.without_modifier(),
-                        crate::row::types::CastContext::Explicit,
-                    );
+                    let to = to.without_modifier();
+                    return super::coerce::cast_to(arg, &to, CastContext::Explicit);
                 }
                 Err(no_function(name, &types, position))
             }
+        }
+    }
+
+    /// A function that is called without parentheses.
+    fn bare_call(&mut self, name: &str, position: u32) -> Result<Typed, SqlError> {
+        let (function, to) = match name {
+            "current_timestamp" => ("now", None),
+            "current_date" => ("now", Some(DataType::Date)),
+            "localtimestamp" => ("now", Some(DataType::Timestamp)),
+            "localtime" => ("now", Some(DataType::Time)),
+            "current_user" | "user" | "current_role" => ("current_user", None),
+            "current_catalog" => ("current_database", None),
+            "session_user" | "current_schema" => (name, None),
+            _ => return Err(SqlError::unsupported(name.to_ascii_uppercase()).at(position)),
+        };
+        let Choice::One(candidate) = registry::choose_function(function, &[]) else {
+            return Err(no_function(function, &[], position));
+        };
+        let value = self.call_candidate(&candidate, Vec::new(), position)?;
+        match to {
+            Some(to) => super::coerce::cast_to(value, &to, CastContext::Explicit),
+            None => Ok(value),
         }
     }
 

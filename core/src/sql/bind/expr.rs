@@ -142,7 +142,7 @@ impl Binder<'_> {
         let expr = if depth + 1 == self.levels.len() {
             Expr::Column(index)
         } else {
-            self.capture(depth, index)
+            self.capture(depth, index, &ty)
         };
         Typed { expr, ty, position }
     }
@@ -191,7 +191,7 @@ impl Binder<'_> {
             return self.coerce(value, &to);
         }
         if !crate::row::types::can_cast(&from, &to, CastContext::Explicit) {
-            return Err(cannot_cast(&from, &to, at));
+            return Err(cannot_cast(&from, &to, position));
         }
         cast_to(Typed { position: at, ..value }, &to, CastContext::Explicit)
     }

@@ -21,8 +21,8 @@ pub struct BoundStatement {
     pub fields: Vec<Field>,
     /// Types of the client's parameters.
     pub parameters: Vec<DataType>,
-    /// Parameters that subqueries read from rows around them: from `SLOT_BASE` on.
-    pub slot_count: usize,
+    /// Types of the parameters that subqueries read from rows around them: from `SLOT_BASE` on.
+    pub slot_types: Vec<DataType>,
     /// Common table expressions.
     pub ctes: Vec<LogicalPlan>,
 }
@@ -94,8 +94,8 @@ pub fn bind(
     })?;
     // A parameter that nothing has given a type is text, as an untyped literal is.
     let parameters = binder.parameters.into_iter().map(|ty| ty.unwrap_or(DataType::Text)).collect();
-    let (slot_count, ctes) = (binder.slot_count, binder.ctes);
-    Ok(BoundStatement { root, fields, parameters, slot_count, ctes })
+    let (slot_types, ctes) = (binder.slot_types, binder.ctes);
+    Ok(BoundStatement { root, fields, parameters, slot_types, ctes })
 }
 
 /// The default of a column as an expression of its type, from the text that the catalog keeps.

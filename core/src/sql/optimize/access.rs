@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::conjuncts;
+use super::lower::Lowering;
 use crate::row::datum::Datum;
 use crate::row::eval::{CompareOp, Expr};
 use crate::row::types::DataType;
@@ -31,9 +32,9 @@ pub(super) fn scan(
     mut conjuncts: Vec<Expr>,
     mut needed: Vec<bool>,
     lock: Option<RowLock>,
-    parameters: &[DataType],
+    lowering: Lowering<'_>,
 ) -> TableScan {
-    let restrictions = restrictions(&table, &conjuncts, parameters);
+    let restrictions = restrictions(&table, &conjuncts, lowering);
     let mut best: Option<(usize, Access, Vec<usize>)> = None;
     for at in 0..table.indexes.len() {
         if let Some((score, access, used)) = index_access(&table.indexes[at], at, &restrictions)
@@ -133,7 +134,7 @@ fn bound(
 fn restrictions(
     table: &TableDescriptor,
     conjuncts: &[Expr],
-    parameters: &[DataType],
+    lowering: Lowering<'_>,
 ) -> Vec<Restriction> {
     let mut found = Vec::new();
     for (conjunct, expr) in conjuncts.iter().enumerate() {
@@ -143,7 +144,7 @@ fn restrictions(
                 sides.into_iter().find_map(|(column, value, op)| {
                     let column = column_of(column)?;
                     let ty = &table.columns.get(column)?.ty;
-                    let value = key_value(value, ty, op == CompareOp::Eq, parameters)?;
+                    let value = key_value(value, ty, op == CompareOp::Eq, lowering)?;
                     (op != CompareOp::Ne).then(|| Restriction {
                         conjunct,
                         column,
@@ -156,7 +157,7 @@ fn restrictions(
                     let ty = &table.columns.get(column)?.ty;
                     let list = list
                         .iter()
-                        .map(|value| key_value(value, ty, true, parameters))
+                        .map(|value| key_value(value, ty, true, lowering))
                         .collect::<Option<Vec<_>>>()?;
                     Some(Restriction { conjunct, column, kind: RestrictionKind::In(list) })
                 })
@@ -182,14 +183,14 @@ fn key_value(
     value: &Expr,
     column: &DataType,
     equality: bool,
-    parameters: &[DataType],
+    lowering: Lowering<'_>,
 ) -> Option<Expr> {
     let mut decided = true;
     value.walk(&mut |part| decided &= !matches!(part, Expr::Column(_) | Expr::Subquery(_)));
     if !decided {
         return None;
     }
-    let ty = type_of(value, parameters)?;
+    let ty = type_of(value, lowering)?;
     let text = |ty: &DataType| matches!(ty, DataType::Text | DataType::Varchar(_));
     if ty.oid() == column.oid() || (text(&ty) && text(column)) {
         return Some(value.clone());
@@ -230,10 +231,10 @@ fn key_value(
 }
 
 /// The type of an expression without columns, as far as it says.
-fn type_of(expr: &Expr, parameters: &[DataType]) -> Option<DataType> {
+fn type_of(expr: &Expr, lowering: Lowering<'_>) -> Option<DataType> {
     match expr {
         Expr::Const(_, ty) | Expr::Cast { to: ty, .. } | Expr::Call { ty, .. } => Some(ty.clone()),
-        Expr::Param(index) => parameters.get(*index).cloned(),
+        Expr::Param(index) => lowering.parameter_type(*index),
         _ => None, // no key worth the trouble
     }
 }

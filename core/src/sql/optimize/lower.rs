@@ -4,6 +4,7 @@ use super::{access, conjuncts, join, semi_join};
 use crate::row::datetime::Zone;
 use crate::row::eval::{EvalContext, Expr, const_fold};
 use crate::row::types::DataType;
+use crate::sql::bind::SLOT_BASE;
 use crate::sql::parse::with_stack;
 use crate::sql::plan::{
     JoinType, LogicalPlan, PhysicalPlan, ScanSource, SortKey, Subquery, SubqueryKind,
@@ -14,9 +15,19 @@ use crate::sql::plan::{
 pub(super) struct Lowering<'a> {
     /// Types of the client's parameters.
     pub(super) parameters: &'a [DataType],
+    /// Types of the values that rows around a subquery give it.
+    pub(super) slots: &'a [DataType],
 }
 
 impl Lowering<'_> {
+    /// The type of a parameter.
+    pub(super) fn parameter_type(self, index: usize) -> Option<DataType> {
+        match index.checked_sub(SLOT_BASE) {
+            Some(slot) => self.slots.get(slot).cloned(),
+            None => self.parameters.get(index).cloned(),
+        }
+    }
+
     /// A plan whose columns are all wanted.
     pub(super) fn whole(self, plan: LogicalPlan) -> PhysicalPlan {
         let needed = vec![true; plan.width()];
@@ -46,7 +57,7 @@ impl Lowering<'_> {
             }
             LogicalPlan::Scan { source, lock } => match source {
                 ScanSource::Table(table) => {
-                    let scan = access::scan(table, conjuncts, needed, lock, self.parameters);
+                    let scan = access::scan(table, conjuncts, needed, lock, self);
                     PhysicalPlan::Scan(Box::new(scan))
                 }
                 ScanSource::View { schema, name, width } => {

@@ -13,8 +13,5 @@ mod semi_join;
 mod show;
 mod statement;
 
-#[cfg(test)]
-mod tests;
-
 pub use explain::explain;
 pub use statement::{optimize, plan};

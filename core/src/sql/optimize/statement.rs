@@ -25,8 +25,8 @@ pub fn plan(
 
 /// Makes a bound statement runnable.
 pub fn optimize(bound: BoundStatement) -> Plan {
-    let BoundStatement { root, fields, parameters, slot_count, ctes } = bound;
-    let lowering = Lowering { parameters: &parameters };
+    let BoundStatement { root, fields, parameters, slot_types, ctes } = bound;
+    let lowering = Lowering { parameters: &parameters, slots: &slot_types };
     let ctes = ctes.into_iter().map(|cte| lowering.whole(cte)).collect();
     let root = match root {
         BoundRoot::Query(plan) => PlanRoot::Query(lowering.whole(plan)),
@@ -44,9 +44,9 @@ pub fn optimize(bound: BoundStatement) -> Plan {
             PlanRoot::Delete(DeletePlan { source: modify(lowering, source), returning })
         }
     };
-    let parameter_slots = parameters.len() + slot_count;
+    let parameter_slots = parameters.len() + slot_types.len();
     let mut plan = Plan { root, fields, parameters, parameter_slots, ctes };
-    if 0 < slot_count {
+    if !slot_types.is_empty() {
         renumber(&mut plan);
     }
     plan
@@ -65,7 +65,7 @@ fn modify(lowering: Lowering<'_>, source: bind::BoundModify) -> ModifySource {
     let lock = Some(RowLock { strength: LockStrength::Update, wait: LockWait::Wait });
     // The whole row is written again, and every index entry derived from it.
     let needed = vec![true; width];
-    let scan = access::scan(table, below, needed, lock, lowering.parameters);
+    let scan = access::scan(table, below, needed, lock, lowering);
     let subqueries = subqueries.into_iter().map(|subquery| lowering.subquery(subquery)).collect();
     ModifySource { scan, subqueries, filter: conjuncts::join(above) }
 }

@@ -46,6 +46,9 @@ impl Lower<'_> {
             matches!(name.0.as_slice(), [sp::ObjectNamePart::Identifier(ident)]
                 if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case(word))
         };
+        if is_plain("values") {
+            return Err(unsupported("VALUES in an expression", 0));
+        }
         let (is_array, is_row) = (is_plain("array"), is_plain("row"));
         let name = self.object_name(&name)?;
         let position = name.position();

@@ -13,6 +13,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use smallvec::SmallVec;
 
@@ -23,9 +24,12 @@ use crate::base::id::{Incarnation, NodeId, TxnId};
 use crate::base::key::Key;
 use crate::base::limit;
 use crate::base::map::{FixedMap, FixedSet};
+use crate::base::time::Mono;
 
 /// Locks of one leader.
 pub const LOCKS_MAX: usize = 1_000_000;
+/// A holder whose coordinator has not spoken of it for so long loses its locks when others wait.
+pub const KEEP: Duration = Duration::from_secs(5);
 /// Transactions remembered as ended: a late request of theirs gets no lock.
 const ENDED_MAX: usize = 4_096;
 
@@ -52,6 +56,13 @@ struct Entry {
     waiters: VecDeque<Waiter>,
 }
 
+/// What a transaction holds, and when its coordinator last spoke of it.
+#[derive(Debug, Default)]
+struct Held {
+    keys: Vec<Key>,
+    at: Mono,
+}
+
 /// The answer to [`LockTable::acquire`].
 #[derive(Debug)]
 pub enum Acquired {
@@ -66,8 +77,9 @@ pub enum Acquired {
 pub struct LockTable {
     term: u64,
     next: u64,
+    now: Mono,
     locks: FixedMap<Key, Entry>,
-    held: FixedMap<TxnId, Vec<Key>>,
+    held: FixedMap<TxnId, Held>,
     waiting: FixedMap<TxnId, Key>,
     doomed: FixedMap<TxnId, String>,
     ended: FixedSet<TxnId>,
@@ -115,7 +127,12 @@ impl LockTable {
         key: &Key,
         mode: LockMode,
         may_wait: bool,
+        now: Mono,
     ) -> Result<Acquired, ReplicaError> {
+        self.now = self.now.max(now);
+        if let Some(held) = self.held.get_mut(&txn.id) {
+            held.at = self.now;
+        }
         if let Some(cycle) = self.doomed.remove(&txn.id) {
             return Err(ReplicaError::Deadlock(cycle));
         }
@@ -186,7 +203,9 @@ impl LockTable {
             Some(holder) => (holder.mode, holder.token) = (mode, token),
             None => {
                 entry.holders.push(Holder { txn, mode, token });
-                self.held.entry(txn).or_default().push(key.clone());
+                let held = self.held.entry(txn).or_default();
+                held.keys.push(key.clone());
+                held.at = self.now;
             }
         }
         token
@@ -245,10 +264,33 @@ impl LockTable {
         if let Some(resolver) = self.stop_waiting(txn) {
             resolver.resolve(Err(ReplicaError::Refused("the transaction has ended".to_owned())));
         }
-        for key in self.held.remove(&txn).unwrap_or_default() {
+        for key in self.held.remove(&txn).unwrap_or_default().keys {
             if let Some(entry) = self.locks.get_mut(&key) {
                 entry.holders.retain(|holder| holder.txn != txn);
                 self.promote(&key);
+            }
+        }
+    }
+
+    /// The coordinator of these transactions says that they live.
+    pub fn keep(&mut self, txns: &[TxnId], now: Mono) {
+        self.now = self.now.max(now);
+        for txn in txns {
+            if let Some(held) = self.held.get_mut(txn) {
+                held.at = self.now;
+            }
+        }
+    }
+
+    /// Frees the locks of those that `txn` waits for and that nobody has spoken of for long: a lock
+    /// request that came late, after its transaction had ended.
+    pub fn expire_blockers(&mut self, txn: TxnId, now: Mono) {
+        self.now = self.now.max(now);
+        for blocker in self.blockers_of(txn) {
+            let silent =
+                self.held.get(&blocker).is_some_and(|held| KEEP <= self.now.since(held.at));
+            if silent {
+                self.release_keys(blocker);
             }
         }
     }
@@ -372,7 +414,7 @@ mod tests {
     }
 
     fn ask(table: &mut LockTable, number: u64, on: u8, mode: LockMode) -> Acquired {
-        table.acquire(txn(number), &key(on), mode, true).unwrap()
+        table.acquire(txn(number), &key(on), mode, true, Mono(0)).unwrap()
     }
 
     fn granted(acquired: Acquired) -> bool {
@@ -408,7 +450,10 @@ mod tests {
         table.release(txn(4).id);
         table.release(txn(5).id);
         assert!(table.is_empty());
-        assert!(table.acquire(txn(5), &key(0), Shared, true).is_err(), "a lock for the dead");
+        assert!(
+            table.acquire(txn(5), &key(0), Shared, true, Mono(0)).is_err(),
+            "a lock for the dead"
+        );
     }
 
     #[test]
@@ -462,13 +507,26 @@ mod tests {
         assert!(granted(ask(&mut table, 1, 0, Exclusive)));
         let mut other = txn(7);
         other.id.node = NodeId::machine(2);
-        let mut live = wait(table.acquire(other, &key(0), Exclusive, true).unwrap());
+        let mut live = wait(table.acquire(other, &key(0), Exclusive, true, Mono(0)).unwrap());
         table.coordinator_dead(NodeId::default(), Incarnation(0));
         assert!(matches!((&mut live).now_or_never(), Some(Some(Ok(_)))));
         assert_eq!(
-            table.acquire(txn(8), &key(0), Shared, false).unwrap_err(),
+            table.acquire(txn(8), &key(0), Shared, false, Mono(0)).unwrap_err(),
             ReplicaError::LockTimeout
         );
+    }
+
+    #[test]
+    fn an_orphaned_lock_gives_way_to_those_who_wait() {
+        let mut table = LockTable::new(1);
+        assert!(granted(ask(&mut table, 1, 0, Exclusive)));
+        let mut two = wait(ask(&mut table, 2, 0, Exclusive));
+        let late = |seconds| Mono::ZERO + Duration::from_secs(seconds);
+        table.keep(&[txn(1).id], late(2));
+        table.expire_blockers(txn(2).id, late(6));
+        assert_eq!((&mut two).now_or_never(), None);
+        table.expire_blockers(txn(2).id, late(7));
+        assert!(matches!((&mut two).now_or_never(), Some(Some(Ok(_)))));
     }
 
     proptest! {
@@ -483,9 +541,9 @@ mod tests {
             for (number, on, what) in steps {
                 match what {
                     0 => table.release_keys(txn(number).id),
-                    1 => drop(table.acquire(txn(number), &key(on), Shared, true).map(
+                    1 => drop(table.acquire(txn(number), &key(on), Shared, true, Mono(0)).map(
                         |got| answers.push(got))),
-                    _ => drop(table.acquire(txn(number), &key(on), Exclusive, true).map(
+                    _ => drop(table.acquire(txn(number), &key(on), Exclusive, true, Mono(0)).map(
                         |got| answers.push(got))),
                 }
                 for entry in table.locks.values() {

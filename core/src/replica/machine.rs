@@ -236,8 +236,8 @@ impl Machine {
     fn apply_one(&self, entry: &Entry<'_>, batch: &mut WriteBatch) -> EntryAnswer {
         {
             let mut state = self.state.borrow_mut();
-            let before = state.applied.map_or(0, |place| place.index);
-            assert!(before < entry.place.index, "{} applied twice", self.shard);
+            let next = state.applied.is_none_or(|place| place.index < entry.place.index);
+            assert!(next, "{} applied {:?} twice", self.shard, entry.place);
             state.applied = Some(entry.place);
             if let Payload::Membership(bytes) = entry.payload {
                 let bytes = Bytes::copy_from_slice(bytes);

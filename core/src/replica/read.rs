@@ -209,7 +209,8 @@ impl Replica {
         wait: Wait,
     ) -> Result<LockToken, ReplicaError> {
         let may_wait = wait != Wait::No;
-        let acquired = self.leader.borrow_mut().locks.acquire(txn, key, mode, may_wait)?;
+        let now = self.ports.clock.now().mono;
+        let acquired = self.leader.borrow_mut().locks.acquire(txn, key, mode, may_wait, now)?;
         let answer = match acquired {
             Acquired::Granted(token) => return Ok(token),
             Acquired::Queued(answer) => answer,
@@ -218,8 +219,14 @@ impl Replica {
             Wait::No => 0,
             Wait::Slice { slice_ms } | Wait::Last { slice_ms } => slice_ms,
         };
-        let until = self.ports.clock.now().mono + Duration::from_millis(u64::from(slice_ms));
-        match within(&*self.ports.clock, until, answer).await {
+        let until = now + Duration::from_millis(u64::from(slice_ms));
+        let waited = within(&*self.ports.clock, until, answer).await;
+        if waited.is_none() {
+            self.still(term)?;
+            let now = self.ports.clock.now().mono;
+            self.leader.borrow_mut().locks.expire_blockers(txn.id, now);
+        }
+        match waited {
             Some(Some(result)) => {
                 let token = result?;
                 self.still(term)?;
@@ -228,7 +235,6 @@ impl Replica {
             Some(None) => Err(self.not_leader()),
             None if matches!(wait, Wait::Slice { .. }) => Err(ReplicaError::StillWaiting),
             None => {
-                self.still(term)?;
                 self.leader.borrow_mut().locks.stop_waiting(txn.id);
                 Err(ReplicaError::LockTimeout)
             }

@@ -156,6 +156,12 @@ impl Replica {
                 self.leader.borrow_mut().locks.release(*txn);
                 Ok(ShardResponse::Done)
             }
+            RequestBody::Keep { txns } => {
+                self.enter().await?;
+                let now = self.ports.clock.now().mono;
+                self.leader.borrow_mut().locks.keep(txns, now);
+                Ok(ShardResponse::Done)
+            }
             RequestBody::CoordinatorDead { node, incarnation } => {
                 self.enter().await?;
                 self.coordinator_dead(*node, *incarnation);
@@ -192,6 +198,11 @@ impl Replica {
     /// Keys that are locked or waited for here.
     pub fn locks_len(&self) -> usize {
         self.leader.borrow().locks.len()
+    }
+
+    /// Keys with a write under way here.
+    pub fn latches_len(&self) -> usize {
+        self.latches.len()
     }
 
     /// When the system shard's leader last heard of each node.

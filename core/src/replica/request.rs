@@ -124,6 +124,11 @@ pub enum RequestBody {
         /// Whose.
         txn: TxnId,
     },
+    /// These transactions live: their locks stay.
+    Keep {
+        /// Whose.
+        txns: Vec<TxnId>,
+    },
     /// Writes final versions under ids that no committed descriptor names.
     Ingest(IngestBody),
     /// Grants timestamps (system shard).

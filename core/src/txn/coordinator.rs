@@ -49,22 +49,13 @@ impl Transaction {
     /// [`TxnError::Unknown`] if it may have happened; any other error means that it has not.
     pub async fn commit(&self) -> Result<Timestamp, TxnError> {
         self.active()?;
-        let shard = {
-            let mut state = self.state.borrow_mut();
-            match state.buffer.shard().filter(|_| !state.buffer.is_empty()) {
-                Some(shard) => {
-                    state.phase = Phase::Committing;
-                    state.lock_shards.insert(shard);
-                    shard
-                }
-                None => {
-                    let at = state.at;
-                    drop(state);
-                    self.end();
-                    return Ok(at);
-                }
-            }
+        let written = {
+            let state = self.state.borrow();
+            state.buffer.shard().filter(|_| !state.buffer.is_empty())
         };
+        let Some(shard) = written else { return self.commit_reads().await };
+        self.state.borrow_mut().phase = Phase::Committing;
+        self.state.borrow_mut().lock_shards.insert(shard);
         let result = self.commit_in(shard).await;
         {
             let mut state = self.state.borrow_mut();
@@ -81,6 +72,14 @@ impl Transaction {
         }
         self.end();
         result
+    }
+
+    /// A transaction without writes only owes the check of keys that it locked and did not write.
+    async fn commit_reads(&self) -> Result<Timestamp, TxnError> {
+        let at = self.read_timestamp();
+        let held = self.holds_until(at).await;
+        self.end();
+        if held? { Ok(at) } else { Err(TxnError::Serialization("a row that was locked changed")) }
     }
 
     async fn commit_in(&self, shard: ShardId) -> Result<Timestamp, TxnError> {

@@ -82,11 +82,11 @@ impl Reads {
     pub(super) fn stale(
         &self,
         to: Timestamp,
-        covered: impl Fn(&Span) -> bool,
+        covered: impl Fn(&Span, Timestamp) -> bool,
     ) -> BTreeMap<ShardId, Vec<RefreshSpan>> {
         let mut stale: BTreeMap<ShardId, Vec<RefreshSpan>> = BTreeMap::new();
         for piece in &self.pieces {
-            if piece.valid_to < to && !covered(&piece.span) {
+            if piece.valid_to < to && !covered(&piece.span, piece.valid_to) {
                 let (place, span, from) = (piece.place, piece.span.clone(), piece.valid_to);
                 stale.entry(piece.shard).or_default().push(RefreshSpan { place, span, from });
             }
@@ -99,10 +99,10 @@ impl Reads {
         &mut self,
         shard: ShardId,
         to: Timestamp,
-        covered: impl Fn(&Span) -> bool,
+        covered: impl Fn(&Span, Timestamp) -> bool,
     ) {
         for piece in self.pieces.iter_mut().filter(|piece| piece.shard == shard) {
-            if piece.valid_to < to && !covered(&piece.span) {
+            if piece.valid_to < to && !covered(&piece.span, piece.valid_to) {
                 piece.valid_to = to;
             }
         }
@@ -127,7 +127,7 @@ mod tests {
         reads.note(ShardId(1), place, span(5, 9), Timestamp(10));
         reads.note(ShardId(1), place, span(20, 30), Timestamp(15));
         reads.note(ShardId(2), place, span(0, 1), Timestamp(20));
-        let nothing = |_: &Span| false;
+        let nothing = |_: &Span, _| false;
         let stale = reads.stale(Timestamp(20), nothing);
         let expected = [
             RefreshSpan { place, span: span(0, 9), from: Timestamp(10) },
@@ -137,7 +137,7 @@ mod tests {
         assert!(!stale.contains_key(&ShardId(2)));
         reads.refreshed(ShardId(1), Timestamp(20), nothing);
         assert!(reads.stale(Timestamp(20), nothing).is_empty());
-        assert!(reads.stale(Timestamp(21), |_| true).is_empty());
+        assert!(reads.stale(Timestamp(21), |_, _| true).is_empty());
     }
 
     #[test]
@@ -148,7 +148,7 @@ mod tests {
             reads.note(ShardId(1), Place::default(), span(2 * n, 2 * n + 1), at);
             assert!(reads.pieces.len() <= PIECES_MAX);
         }
-        let stale = reads.stale(Timestamp(11), |_| false);
+        let stale = reads.stale(Timestamp(11), |_, _| false);
         let first = &stale[&ShardId(1)][0];
         assert_eq!((&first.span.start, first.from), (&span(0, 1).start, Timestamp(10)));
     }

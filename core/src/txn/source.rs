@@ -1,7 +1,8 @@
 //! Where transactions come from: one source per node and life.
 
-use std::cell::Cell;
-use std::rc::Rc;
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::error::TxnError;
@@ -13,6 +14,9 @@ use crate::base::buggify::Faults;
 use crate::base::id::{Incarnation, NodeId, ShardId, TxnId};
 use crate::base::time::Mono;
 use crate::replica::request::{RequestBody, ShardResponse};
+
+/// How often shards are told whose locks they shall keep.
+const KEEP_EVERY: Duration = Duration::from_millis(1_000);
 
 /// What may be configured.
 #[derive(Clone, Debug)]
@@ -40,6 +44,9 @@ pub struct TxnSource {
     node: NodeId,
     incarnation: Cell<Incarnation>,
     next: Cell<u64>,
+    me: Weak<Self>,
+    live: RefCell<BTreeMap<TxnId, BTreeSet<ShardId>>>,
+    keeping: Cell<bool>,
     pub(super) router: Rc<Router>,
     pub(super) oracle: Rc<OracleClient>,
     pub(super) config: TxnConfig,
@@ -55,7 +62,17 @@ impl TxnSource {
         config: TxnConfig,
     ) -> Rc<Self> {
         let incarnation = Cell::new(incarnation);
-        Rc::new(Self { node, incarnation, next: Cell::new(1), router, oracle, config })
+        Rc::new_cyclic(|me| Self {
+            node,
+            incarnation,
+            next: Cell::new(1),
+            me: me.clone(),
+            live: RefCell::default(),
+            keeping: Cell::new(false),
+            router,
+            oracle,
+            config,
+        })
     }
 
     /// A transaction that has not asked anything yet.
@@ -73,6 +90,45 @@ impl TxnSource {
     /// The way to the shards.
     pub fn router(&self) -> &Rc<Router> {
         &self.router
+    }
+
+    /// A transaction may hold locks in a shard from now on.
+    pub(super) fn keep(&self, txn: TxnId, shard: ShardId) {
+        self.live.borrow_mut().entry(txn).or_default().insert(shard);
+        if !self.keeping.replace(true)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.router.clock().spawn(Box::pin(me.keep_locks()));
+        }
+    }
+
+    /// A transaction has ended.
+    pub(super) fn forget(&self, txn: TxnId) {
+        self.live.borrow_mut().remove(&txn);
+    }
+
+    /// Tells the shards who lives, as long as anybody does.
+    async fn keep_locks(self: Rc<Self>) {
+        loop {
+            let until = self.router.clock().now().mono + KEEP_EVERY;
+            self.router.clock().sleep_until(until).await;
+            let mut shards: BTreeMap<ShardId, Vec<TxnId>> = BTreeMap::new();
+            for (txn, locked) in &*self.live.borrow() {
+                for shard in locked {
+                    shards.entry(*shard).or_default().push(*txn);
+                }
+            }
+            if shards.is_empty() {
+                self.keeping.set(false);
+                return;
+            }
+            for (shard, txns) in shards {
+                let body = RequestBody::Keep { txns };
+                let deadline = self.router.clock().now().mono + KEEP_EVERY;
+                // The next one makes good for one that is lost.
+                let _ = self.router.send(shard, body, Repeat::Freely, deadline).await;
+            }
+        }
     }
 
     pub(super) fn deadline(&self) -> Mono {

@@ -143,7 +143,7 @@ impl Transaction {
         body: impl Fn(Wait) -> RequestBody,
     ) -> Result<ShardResponse, TxnError> {
         if lock != LockMode::None {
-            self.state.borrow_mut().lock_shards.insert(shard);
+            self.may_lock_in(shard);
         }
         let clock = self.source.router.clock().clone();
         let lock_deadline = match wait {

@@ -57,6 +57,8 @@ pub(super) struct State {
     /// The timestamp of the present statement.
     pub(super) at: Timestamp,
     pub(super) catalog_version: u64,
+    /// The catalog version that came with `start`.
+    pub(super) first_catalog_version: u64,
     pub(super) changes_catalog: bool,
     pub(super) reads: Reads,
     pub(super) buffer: Buffer,
@@ -96,6 +98,16 @@ impl Transaction {
         self.state.borrow().at
     }
 
+    /// The first timestamp it was granted: its age; zero before.
+    pub fn start(&self) -> Timestamp {
+        self.state.borrow().start
+    }
+
+    /// The catalog version that came with [`Self::start`].
+    pub fn first_catalog_version(&self) -> u64 {
+        self.state.borrow().first_catalog_version
+    }
+
     /// Begins a statement: the timestamp that it reads at.
     ///
     /// # Errors
@@ -111,6 +123,7 @@ impl Transaction {
         let mut state = self.state.borrow_mut();
         if state.start == Timestamp::ZERO {
             state.start = grant.first;
+            state.first_catalog_version = grant.catalog_version;
         }
         state.at = grant.first;
         state.catalog_version = grant.catalog_version;
@@ -148,8 +161,10 @@ impl Transaction {
         let deadline = self.source.deadline();
         let grant = self.source.oracle.grant(floor.next(), deadline).await?;
         // A locked key waits for the commit, which looks at it in any case.
-        let locked =
-            |state: &State, span: &Span| span.is_point() && state.locked.contains_key(&span.start);
+        let locked = |state: &State, span: &Span, valid_to: Timestamp| {
+            let locked = if span.is_point() { state.locked.get(&span.start) } else { None };
+            locked.is_some_and(|locked| locked.seen.is_none_or(|seen| seen <= valid_to))
+        };
         if !self.refresh_but(grant.first, locked).await? {
             return Err(match self.options.isolation {
                 Isolation::Serializable => TxnError::Serialization("a row that was read changed"),
@@ -164,17 +179,19 @@ impl Transaction {
     /// Whether everything read holds until `to`. Keys whose commit names the version seen are left to
     /// the commit.
     pub(super) async fn refresh(&self, to: Timestamp) -> Result<bool, TxnError> {
-        self.refresh_but(to, |_, _| false).await
+        self.refresh_but(to, |_, _, _| false).await
     }
 
     async fn refresh_but(
         &self,
         to: Timestamp,
-        but: impl Fn(&State, &Span) -> bool,
+        but: impl Fn(&State, &Span, Timestamp) -> bool,
     ) -> Result<bool, TxnError> {
         let stale = {
             let state = self.state.borrow();
-            state.reads.stale(to, |span| covered(&state.buffer, span) || but(&state, span))
+            state.reads.stale(to, |span, valid_to| {
+                covered(&state.buffer, span, valid_to) || but(&state, span, valid_to)
+            })
         };
         for (shard, spans) in stale {
             let body = RequestBody::Refresh(RefreshBody { txn: self.id, spans, to });
@@ -185,10 +202,19 @@ impl Transaction {
             }
             let mut state = self.state.borrow_mut();
             let mut reads = std::mem::take(&mut state.reads);
-            reads.refreshed(shard, to, |span| covered(&state.buffer, span) || but(&state, span));
+            reads.refreshed(shard, to, |span, valid_to| {
+                covered(&state.buffer, span, valid_to) || but(&state, span, valid_to)
+            });
             state.reads = reads;
         }
         Ok(true)
+    }
+
+    /// From now on it may hold locks in a shard.
+    pub(super) fn may_lock_in(&self, shard: ShardId) {
+        if self.state.borrow_mut().lock_shards.insert(shard) {
+            self.source.keep(self.id, shard);
+        }
     }
 
     /// Ends it without effect and frees its locks.
@@ -211,6 +237,7 @@ impl Transaction {
             // A commit that nobody waits for any more may still happen.
             let lift = state.phase == Phase::Active && !state.in_doubt;
             state.phase = Phase::Ended;
+            self.source.forget(self.id);
             let fences = std::mem::take(&mut state.fences);
             (if lift { fences } else { Vec::new() }, std::mem::take(&mut state.lock_shards))
         };
@@ -228,10 +255,14 @@ impl Drop for Transaction {
     }
 }
 
-/// Whether a piece that was read is a key whose commit compares the version seen.
-fn covered(buffer: &Buffer, span: &Span) -> bool {
+/// Whether a piece that was read is a key whose commit compares the version seen, and saw that very
+/// version (an earlier read of the key may have seen an older one).
+fn covered(buffer: &Buffer, span: &Span, valid_to: Timestamp) -> bool {
     let write = if span.is_point() { buffer.get(&span.start) } else { None };
-    write.is_some_and(|write| matches!(write.expect, Expect::Seen(_)))
+    match write.map(|write| write.expect) {
+        Some(Expect::Seen(seen)) => seen.is_none_or(|seen| seen <= valid_to),
+        Some(Expect::NotLive | Expect::Any) | None => false,
+    }
 }
 
 pub(super) fn unexpected(_: &ShardResponse) -> TxnError {

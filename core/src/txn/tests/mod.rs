@@ -1,1 +1,5 @@
-//! Tests.
+//! The protocol under attack: whole transactions over real replicas, with raft groups that lose
+//! proposals and change leaders, calls that are delayed, repeated and lost, and clients that vanish.
+
+mod session;
+mod world;

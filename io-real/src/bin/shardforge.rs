@@ -1,3 +1,9 @@
-//! The `shardforge` binary.
+//! The server and its command line in one program.
 
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shardforge_io_real::cli::run().into()
+}

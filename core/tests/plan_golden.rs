@@ -91,7 +91,8 @@ impl World {
                     ColumnConstraintKind::Default(expr) => {
                         let from = expr.position as usize - 1;
                         let end = text[from..].find([',', '\n']).map_or(text.len(), |e| from + e);
-                        let end = text[from..end].find(" not null").map_or(end, |e| from + e);
+                        let lower = text.to_ascii_lowercase();
+                        let end = lower[from..end].find(" not null").map_or(end, |e| from + e);
                         default = Some(text[from..end].trim_end_matches(')').to_owned());
                     }
                     ColumnConstraintKind::PrimaryKey => {
@@ -298,4 +299,46 @@ fn what_psql_asks_can_be_planned() {
     }
     assert!(30 < count, "only {count} statements were read");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A statement without its literals, given their types, has the columns of the statement itself.
+#[test]
+fn normalised_statements_mean_the_same() {
+    use shardforge_core::sql::parse::{NormalizedText, TextLiteralKind, normalize};
+    let world = World::default();
+    let (pgbench, sysbench) =
+        (include_str!("data/sql/pgbench15.sql"), include_str!("data/sql/sysbench.sql"));
+    let texts = || pgbench.split("\n;\n").chain(sysbench.split("\n;\n")).map(str::trim);
+    let strip = |text: &str| -> String {
+        text.lines().filter(|line| !line.starts_with("--")).collect::<Vec<_>>().join("\n")
+    };
+    for text in texts().map(strip).filter(|text| text.to_lowercase().starts_with("create table")) {
+        world.try_run(&text).unwrap();
+    }
+    let mut count = 0;
+    for text in texts().map(strip) {
+        let mut out = NormalizedText::default();
+        if !normalize(&text, &mut out) || out.literals().is_empty() {
+            continue;
+        }
+        let hints: Vec<Option<DataType>> = out
+            .literals()
+            .iter()
+            .map(|literal| match literal.kind {
+                TextLiteralKind::Int4 => Some(DataType::Int4),
+                TextLiteralKind::Int8 => Some(DataType::Int8),
+                TextLiteralKind::Numeric => Some(DataType::NUMERIC),
+                TextLiteralKind::String => None,
+            })
+            .collect();
+        let planned = |text: &str, hints: &[Option<DataType>]| {
+            let parsed = parse_one(text).unwrap().unwrap();
+            plan(&parsed.statement, hints, &world).unwrap_or_else(|e| panic!("{text}: {e}"))
+        };
+        let (direct, normal) = (planned(&text, &[]), planned(out.statement(), &hints));
+        assert_eq!(direct.fields, normal.fields, "{text}");
+        assert_eq!(normal.parameters.len(), hints.len(), "{text}");
+        count += 1;
+    }
+    assert!(10 < count, "only {count} statements were normalised");
 }

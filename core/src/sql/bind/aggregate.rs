@@ -1,6 +1,6 @@
 //! Aggregates and grouping.
 
-use super::binder::{AGGREGATE_BASE, Binder, Typed};
+use super::binder::{AGGREGATE_BASE, Binder, SLOT_BASE, Typed};
 use crate::base::error::{SqlError, sqlstate};
 use crate::row::aggregate::{AggregateCall, resolve};
 use crate::row::eval::Expr;
@@ -34,6 +34,17 @@ impl Binder<'_> {
         let reads_subquery = args.iter().chain(&filter).any(reads_subquery);
         if reads_subquery {
             return Err(SqlError::unsupported("a subquery in an aggregate").at(position));
+        }
+        // An aggregate over columns of an outer query alone belongs to that query.
+        let reads = |wanted: fn(&Expr) -> bool| {
+            let mut found = false;
+            args.iter().for_each(|arg| arg.walk(&mut |part| found |= wanted(part)));
+            found
+        };
+        if reads(|part| matches!(part, Expr::Param(slot) if SLOT_BASE <= *slot))
+            && !reads(|part| matches!(part, Expr::Column(_)))
+        {
+            return Err(SqlError::unsupported("an aggregate of an outer query").at(position));
         }
         let distinct = call.distinct;
         let aggregate =

@@ -317,7 +317,7 @@ impl Binder<'_> {
             };
             return Ok(LogicalPlan::Join { kind, left, right, on, lateral });
         };
-        let merged = self.merge(&shared, &left_scope, &right_scope, kind)?;
+        let merged = self.merge(&shared, (&left_scope, &right_scope), kind, width)?;
         let on = match merged.conditions.len() {
             0 => None,
             _ => Some(Expr::And(merged.conditions)),
@@ -338,12 +338,10 @@ impl Binder<'_> {
     fn merge(
         &mut self,
         shared: &[Name],
-        left: &Scope,
-        right: &Scope,
+        (left, right): (&Scope, &Scope),
         kind: JoinType,
+        width: usize,
     ) -> Result<Merged, SqlError> {
-        let width = left.columns.iter().chain(&right.columns).map(|c| c.index + 1).max();
-        let width = width.unwrap_or(0);
         let mut merged = Merged::default();
         let (mut left_columns, mut right_columns) = (left.columns.clone(), right.columns.clone());
         let mut front = Vec::new();

@@ -52,9 +52,7 @@ impl Out {
     fn modify(&mut self, source: &ModifySource) {
         self.scan(&source.scan, 1);
         let names = scan_names(&source.scan);
-        if let Some(filter) = &source.filter {
-            self.detail(1, &format!("Filter: {}", show(filter, &names)));
-        }
+        self.filter(source.filter.as_ref(), &names, 1);
         self.subqueries(&source.subqueries, 1);
     }
 
@@ -117,13 +115,16 @@ impl Out {
                 self.detail(depth, &format!("Index Cond: {}", parts.join(" AND ")));
             }
         }
-        if let Some(filter) = &scan.filter {
-            self.detail(depth, &format!("Filter: {}", show(filter, &names)));
+        self.filter(scan.filter.as_ref(), &names, depth);
+    }
+
+    fn filter(&mut self, filter: Option<&Expr>, names: &[String], depth: usize) {
+        if let Some(filter) = filter {
+            self.detail(depth, &format!("Filter: {}", show(filter, names)));
         }
     }
 
     fn plan(&mut self, plan: &PhysicalPlan, depth: usize, names: &[String]) {
-        let sorts = |keys: &[SortKey], input: &PhysicalPlan| sort_text(keys, &plan_names(input));
         match plan {
             PhysicalPlan::Values { rows, width } if *width == 0 && rows.len() == 1 => {
                 self.node(depth, "Result");
@@ -134,16 +135,10 @@ impl Out {
             PhysicalPlan::Scan(scan) => self.scan(scan, depth),
             PhysicalPlan::ViewScan { schema, name, filter, .. } => {
                 self.node(depth, &format!("View Scan on {schema}.{name}"));
-                if let Some(filter) = filter {
-                    self.detail(depth, &format!("Filter: {}", show(filter, names)));
-                }
+                self.filter(filter.as_ref(), names, depth);
             }
             PhysicalPlan::FunctionScan { kind, .. } => {
-                let name = match kind {
-                    FunctionKind::Unnest => "unnest",
-                    FunctionKind::Scalar => "function",
-                    _ => "generate_series", // of any type
-                };
+                let name = function_name(*kind);
                 self.node(depth, &format!("Function Scan on {name}"));
             }
             PhysicalPlan::CteScan { number, .. } => {
@@ -161,6 +156,60 @@ impl Out {
                 self.subqueries(subqueries, depth);
                 self.plan(input, depth + 1, &plan_names(input));
             }
+            PhysicalPlan::Aggregate { input, keys, .. } => {
+                self.group(keys, input, depth);
+                self.plan(input, depth + 1, &plan_names(input));
+            }
+            PhysicalPlan::Sort { input, keys } => {
+                self.node(depth, "Sort");
+                self.sort_key(keys, input, depth);
+                self.plan(input, depth + 1, &plan_names(input));
+            }
+            PhysicalPlan::TopK { input, keys, .. } => {
+                self.node(depth, "Limit");
+                self.node(depth + 1, "Top-N Sort");
+                self.sort_key(keys, input, depth + 1);
+                self.plan(input, depth + 2, &plan_names(input));
+            }
+            PhysicalPlan::Limit { input, .. } => {
+                self.node(depth, "Limit");
+                self.plan(input, depth + 1, &plan_names(input));
+            }
+            PhysicalPlan::Distinct { input, .. } => {
+                self.node(depth, "Unique");
+                self.plan(input, depth + 1, &plan_names(input));
+            }
+            PhysicalPlan::Append { inputs } => {
+                self.node(depth, "Append");
+                for input in inputs {
+                    self.plan(input, depth + 1, &plan_names(input));
+                }
+            }
+            PhysicalPlan::NestedLoop { .. }
+            | PhysicalPlan::HashJoin { .. }
+            | PhysicalPlan::LookupJoin { .. }
+            | PhysicalPlan::SetOperation { .. } => self.pair(plan, depth),
+        }
+    }
+
+    fn sort_key(&mut self, keys: &[SortKey], input: &PhysicalPlan, depth: usize) {
+        let keys = sort_text(keys, &plan_names(input));
+        self.detail(depth, &format!("Sort Key: {keys}"));
+    }
+
+    fn group(&mut self, keys: &[Expr], input: &PhysicalPlan, depth: usize) {
+        if keys.is_empty() {
+            return self.node(depth, "Aggregate");
+        }
+        self.node(depth, "HashAggregate");
+        let names = plan_names(input);
+        let keys: Vec<_> = keys.iter().map(|key| show(key, &names)).collect();
+        self.detail(depth, &format!("Group Key: {}", keys.join(", ")));
+    }
+
+    /// Operators with two inputs.
+    fn pair(&mut self, plan: &PhysicalPlan, depth: usize) {
+        match plan {
             PhysicalPlan::NestedLoop { kind, left, right, on, .. } => {
                 self.node(depth, &format!("Nested Loop{}", join_word(*kind)));
                 self.condition("Join Filter", on.as_ref(), left, right, depth);
@@ -183,46 +232,12 @@ impl Out {
                 self.plan(left, depth + 1, &plan_names(left));
                 self.scan(right, depth + 1);
             }
-            PhysicalPlan::Aggregate { input, keys, .. } => {
-                let word = if keys.is_empty() { "Aggregate" } else { "HashAggregate" };
-                self.node(depth, word);
-                if !keys.is_empty() {
-                    let inner = plan_names(input);
-                    let keys: Vec<_> = keys.iter().map(|key| show(key, &inner)).collect();
-                    self.detail(depth, &format!("Group Key: {}", keys.join(", ")));
-                }
-                self.plan(input, depth + 1, &plan_names(input));
-            }
-            PhysicalPlan::Sort { input, keys } => {
-                self.node(depth, "Sort");
-                self.detail(depth, &format!("Sort Key: {}", sorts(keys, input)));
-                self.plan(input, depth + 1, &plan_names(input));
-            }
-            PhysicalPlan::TopK { input, keys, .. } => {
-                self.node(depth, "Limit");
-                self.node(depth + 1, "Top-N Sort");
-                self.detail(depth + 1, &format!("Sort Key: {}", sorts(keys, input)));
-                self.plan(input, depth + 2, &plan_names(input));
-            }
-            PhysicalPlan::Limit { input, .. } => {
-                self.node(depth, "Limit");
-                self.plan(input, depth + 1, &plan_names(input));
-            }
-            PhysicalPlan::Distinct { input, .. } => {
-                self.node(depth, "Unique");
-                self.plan(input, depth + 1, &plan_names(input));
-            }
-            PhysicalPlan::Append { inputs } => {
-                self.node(depth, "Append");
-                for input in inputs {
-                    self.plan(input, depth + 1, &plan_names(input));
-                }
-            }
             PhysicalPlan::SetOperation { intersect, left, right, .. } => {
                 let word = if *intersect { "SetOp Intersect" } else { "SetOp Except" };
                 self.node(depth, word);
                 self.both(left, right, depth);
             }
+            _ => {} // the caller sorts them out
         }
     }
 
@@ -243,6 +258,14 @@ impl Out {
         let mut names = plan_names(left);
         names.extend(plan_names(right));
         self.detail(depth, &format!("{label}: {}", show(condition, &names)));
+    }
+}
+
+fn function_name(kind: FunctionKind) -> &'static str {
+    match kind {
+        FunctionKind::Unnest => "unnest",
+        FunctionKind::Scalar => "function",
+        _ => "generate_series", // of any type
     }
 }
 

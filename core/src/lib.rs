@@ -15,6 +15,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod auth;
 pub mod base;
 pub mod mvcc;
 pub mod node;

@@ -4,8 +4,12 @@
 
 pub mod bind;
 pub mod catalog;
+pub mod error;
+mod execute;
 pub mod optimize;
 pub mod parse;
+mod pg_catalog;
 pub mod plan;
 pub mod ports;
 pub mod protocol;
+pub mod session;

@@ -1,0 +1,12 @@
+//! SQL through whole sessions, over a transaction floor in memory: no raft, no disk, no socket.
+
+#[path = "sql/harness.rs"]
+mod harness;
+#[path = "sql/memory.rs"]
+mod memory;
+#[path = "sql/protocol.rs"]
+mod protocol;
+#[path = "sql/schema.rs"]
+mod schema;
+#[path = "sql/scripts.rs"]
+mod scripts;

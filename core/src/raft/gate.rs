@@ -22,13 +22,35 @@ pub(super) struct VoteGate {
     start_until: Cell<Mono>,
     /// No vote before this: a leader was heard.
     grant_until: Cell<Mono>,
+    /// The disk may have lost what this voter acknowledged.
+    distrusted: Cell<bool>,
 }
 
 impl VoteGate {
     /// A gate that is shut for a lease if this voter `may_have_promised` before its start.
     pub(super) fn new(now: Mono, lease: Duration, may_have_promised: bool) -> Self {
         let start_until = if may_have_promised { now + lease } else { Mono::ZERO };
-        Self { lease, start_until: Cell::new(start_until), grant_until: Cell::new(Mono::ZERO) }
+        Self {
+            lease,
+            start_until: Cell::new(start_until),
+            grant_until: Cell::new(Mono::ZERO),
+            distrusted: Cell::new(false),
+        }
+    }
+
+    /// No vote, not even in a transfer, until [`Self::trust`].
+    pub(super) fn distrust(&self) {
+        self.distrusted.set(true);
+    }
+
+    /// The loss is made good.
+    pub(super) fn trust(&self) {
+        self.distrusted.set(false);
+    }
+
+    /// Whether the disk is believed to hold all that was acknowledged.
+    pub(super) fn is_trusted(&self) -> bool {
+        !self.distrusted.get()
     }
 
     /// A leader was heard and will be answered: it may count this voter from before now on.
@@ -39,8 +61,9 @@ impl VoteGate {
     /// Whether this voter may stand for election or grant `ask`. A transfer is the leader's own wish,
     /// and its lease is void by then.
     pub(super) fn allows(&self, now: Mono, ask: Option<&VoteAsk>) -> bool {
-        ask.is_some_and(|ask| ask.transfer)
-            || (self.start_until.get() <= now && self.grant_until.get() <= now)
+        let promised = now < self.start_until.get() || now < self.grant_until.get();
+        let transfer = ask.is_some_and(|ask| ask.transfer);
+        self.is_trusted() && (transfer || !promised)
     }
 
     /// Until when the start shuts the gate.
@@ -52,4 +75,53 @@ impl VoteGate {
 /// How long a leader may read on the strength of a quorum that answered a message sent at `sent`.
 pub(super) fn lease_end(sent: Mono, lease: Duration) -> Mono {
     sent + lease * 3 / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::NodeId;
+    use crate::raft::Ballot;
+
+    const LEASE: Duration = Duration::from_millis(300);
+
+    fn ask(transfer: bool) -> VoteAsk {
+        let ballot = Ballot { term: 2, node: NodeId(256), committed: false };
+        VoteAsk { ballot, last_log: None, transfer }
+    }
+
+    fn at(ms: u64) -> Mono {
+        Mono::ZERO + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn a_restarted_voter_waits_a_whole_lease() {
+        let gate = VoteGate::new(at(1_000), LEASE, true);
+        assert!(!gate.allows(at(1_299), Some(&ask(false))));
+        assert!(gate.allows(at(1_300), Some(&ask(false))));
+        assert!(gate.allows(at(1_001), Some(&ask(true))), "a transfer is the leader's wish");
+        assert!(VoteGate::new(at(1_000), LEASE, false).allows(at(1_000), None), "nothing promised");
+    }
+
+    #[test]
+    fn a_heard_leader_shuts_the_gate_longer_than_it_reads() {
+        let gate = VoteGate::new(at(0), LEASE, false);
+        gate.grant(at(500));
+        gate.grant(at(400));
+        assert!(!gate.allows(at(799), None));
+        assert!(gate.allows(at(800), None));
+        // 20 % of difference between the clocks fits in between.
+        let reading = lease_end(at(500), LEASE).since(at(500));
+        assert!(reading.mul_f64(1.2) < LEASE);
+    }
+
+    #[test]
+    fn a_distrusted_voter_never_votes() {
+        let gate = VoteGate::new(at(0), LEASE, false);
+        gate.distrust();
+        assert!(!gate.allows(at(9_000), Some(&ask(false))));
+        assert!(!gate.allows(at(9_000), Some(&ask(true))));
+        gate.trust();
+        assert!(gate.allows(at(9_000), Some(&ask(false))));
+    }
 }

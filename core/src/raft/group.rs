@@ -1,6 +1,7 @@
 //! One replica's part in one group: what the room above sees of raft.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use super::log::LogHandle;
 use super::machine::Machine;
 use super::message::LogPosition;
 use super::network::{Network, Peers};
-use super::ports::{ApplyAnswer, Ports, RecoveredLog};
+use super::ports::{ApplyAnswer, Ports, RecoveredLog, Suspect};
 use super::receive::Incoming;
 use super::status::LeaderState;
-use super::types::{Command, CommittedLeader, Place, TypeConfig};
+use super::types::{Closer, Command, CommittedLeader, Place, TypeConfig};
 use crate::base::buggify::Faults;
 use crate::base::id::{Incarnation, NodeId, ShardId};
 use crate::base::limit;
@@ -122,6 +123,8 @@ pub(super) struct Inner {
     /// The term whose lease a transfer or this node's removal has voided.
     pub(super) void_term: Cell<Option<u64>>,
     leader: watch::Sender<LeaderState>,
+    /// Proposals under way and the terms they belong to, oldest first.
+    proposals: RefCell<VecDeque<(u64, Closer)>>,
 }
 
 impl Drop for Inner {
@@ -170,6 +173,7 @@ impl RaftGroup {
         let faults = config.faults.clone();
         // A voter that never voted and never heard a leader has promised nothing.
         let may_have_promised = recovered.vote.is_some();
+        let suspect = recovered.suspect;
         let log = LogHandle::new(config.group, faults.clone(), ports.log.clone(), recovered)?;
         let members = log
             .borrow()
@@ -177,6 +181,9 @@ impl RaftGroup {
             .unwrap_or_else(|| ports.machine.applied().membership.membership);
         let sole_voter = members.is_sole_voter(config.node);
         let gate = VoteGate::new(step.now(), config.lease(), may_have_promised && !sole_voter);
+        if suspect.is_some() && !sole_voter {
+            gate.distrust();
+        }
         let machine = Machine::new(ports.machine.clone(), log.clone(), faults.clone());
         let peers = Rc::new(Peers {
             group: config.group,
@@ -210,10 +217,11 @@ impl RaftGroup {
             incoming: RefCell::default(),
             void_term: Cell::new(None),
             leader: watch::channel(LeaderState::default()).0,
+            proposals: RefCell::default(),
         });
         let group = Self(inner);
         group.raft().run();
-        group.guard_start();
+        group.guard_start(suspect);
         group.watch_leadership();
         Ok(group)
     }
@@ -230,18 +238,47 @@ impl RaftGroup {
     }
 
     /// Standing for election is voting for oneself: the gate of the start holds for it too.
-    fn guard_start(&self) {
+    fn guard_start(&self, suspect: Option<Suspect>) {
         let until = self.0.gate.start_until();
-        if until <= self.0.step.now() || bug!(self.0.config.faults, 42, true, false) {
+        let trusted = self.0.gate.is_trusted();
+        if trusted && (until <= self.0.step.now() || bug!(self.0.config.faults, 42, true, false)) {
             return;
         }
-        let runtime = self.raft().runtime_config();
-        runtime.elect(false);
-        let (raft, sleep) = (self.raft().clone(), self.0.step.sleep_until(until));
+        self.raft().runtime_config().elect(false);
+        let (weak, sleep) = (Rc::downgrade(&self.0), self.0.step.sleep_until(until));
+        let mut applied = self.0.machine.watch_applied();
+        let lost_to = suspect.and_then(|suspect| suspect.lost_to);
+        let end = self.0.log.borrow().last().map(|last| last.index);
         self.0.step.spawn_detached(async move {
             sleep.await;
-            raft.runtime_config().elect(true);
+            if !trusted {
+                let reached = applied.wait_for(|at| match lost_to {
+                    Some(lost_to) => Some(lost_to) <= at.map(|at| at.index),
+                    None => end < at.map(|at| at.index),
+                });
+                if reached.await.is_err() {
+                    return;
+                }
+            }
+            if let Some(inner) = weak.upgrade() {
+                Self(inner).trust();
+            }
         });
+    }
+
+    /// This node may vote again: it has all that it may have acknowledged. Called by itself once a
+    /// leader's commits have passed what the disk lost; by an operator if no leader can be found
+    /// because every disk lost its tail.
+    pub fn trust(&self) {
+        self.0.gate.trust();
+        if self.0.gate.start_until() <= self.0.step.now() {
+            self.raft().runtime_config().elect(true);
+        }
+    }
+
+    /// Whether this node lacks nothing that it may have acknowledged.
+    pub fn is_trusted(&self) -> bool {
+        self.0.gate.is_trusted()
     }
 
     /// Tells whoever watches when the leader, the term or the right to serve changes.
@@ -254,6 +291,7 @@ impl RaftGroup {
                 let Some(inner) = weak.upgrade() else { return };
                 let group = Self(inner);
                 let now = group.leader_state();
+                group.give_up_after(now);
                 group.0.leader.send_if_modified(|known| {
                     let news = *known != now;
                     *known = now;
@@ -272,10 +310,39 @@ impl RaftGroup {
         });
     }
 
+    /// Leadership has ended: what was proposed under it is decided soon, or stays unknown.
+    fn give_up_after(&self, now: LeaderState) {
+        let before = *self.0.leader.borrow();
+        let led = before.leader == Some(self.0.config.node);
+        if !led || (now.leader == before.leader && now.term == before.term) {
+            return;
+        }
+        let group = self.clone();
+        let wait = self.0.step.sleep(2 * self.0.config.lease());
+        self.start(async move {
+            wait.await;
+            for (term, closer) in group.0.proposals.borrow().iter() {
+                if *term <= before.term {
+                    closer.close();
+                }
+            }
+        });
+    }
+
+    /// Remembers who waits, and forgets who no longer does.
+    fn note_proposal(&self, term: u64, closer: Closer) {
+        let mut proposals = self.0.proposals.borrow_mut();
+        while proposals.front().is_some_and(|(_, closer)| closer.is_over()) {
+            proposals.pop_front();
+        }
+        proposals.push_back((term, closer));
+    }
+
     /// Proposes a command that was evaluated while this node led `term`.
     ///
-    /// Several calls may be under way; their entries keep the order of the first polls. Dropping the
-    /// future leaves the outcome unknown.
+    /// Several calls may be under way; their entries keep the order of the first polls. It ends when
+    /// the command is applied here, certainly never will be, or a while after this node has ceased to
+    /// lead `term`. Dropping the future leaves the outcome unknown.
     ///
     /// # Errors
     ///
@@ -286,7 +353,8 @@ impl RaftGroup {
         }
         let place = Place::default();
         let command = Command { bytes: command, place: Some(place.clone()) };
-        let (responder, outcome) = OneshotResponder::new_pair();
+        let (responder, outcome) = OneshotResponder::<TypeConfig, _>::new_pair();
+        self.note_proposal(term, outcome.closer());
         let sent = self
             .raft()
             .write(command)
@@ -304,7 +372,11 @@ impl RaftGroup {
                 Err(self.not_leader(term, &forward))
             }
             // Cut off this node's log; it may still live on another's.
-            Ok(Err(_)) | Err(_) => Err(self.settle(place.get()).await),
+            Ok(Err(_)) => {
+                let wait = 2 * self.0.config.lease();
+                Err(self.settle(place.get(), wait).await)
+            }
+            Err(_) => Err(self.settle(place.get(), Duration::ZERO).await),
         }
     }
 
@@ -317,11 +389,10 @@ impl RaftGroup {
     }
 
     /// Waits a little to learn which entry was committed at the place of a discarded one.
-    async fn settle(&self, place: Option<LogPosition>) -> ProposeError {
+    async fn settle(&self, place: Option<LogPosition>, wait: Duration) -> ProposeError {
         let Some(place) = place else { return ProposeError::Unknown };
         let mut applied = self.0.machine.watch_applied();
         let reached = applied.wait_for(|at| Some(place.index) <= at.map(|at| at.index));
-        let wait = 2 * self.0.config.lease();
         if !matches!(self.0.step.timeout(wait, reached).await, Ok(Ok(()))) {
             return ProposeError::Unknown;
         }
@@ -360,7 +431,7 @@ impl RaftGroup {
     }
 
     /// The term that this node leads, if it leads.
-    pub(super) fn leads(&self) -> Option<u64> {
+    pub fn leads(&self) -> Option<u64> {
         let server = self.0.server.borrow();
         let vote = convert::ballot(&server.vote);
         // openraft tells its state between two commands; the log may know a later vote by then.

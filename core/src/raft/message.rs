@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 
 use crate::base::codec::{CodecError, from_versioned, to_versioned};
@@ -45,6 +45,24 @@ impl fmt::Display for Ballot {
     }
 }
 
+impl Ballot {
+    /// The form in which the log keeps it.
+    pub fn to_bytes(&self) -> Bytes {
+        to_versioned(BALLOT_VERSION, self)
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        from_versioned(BALLOT_VERSION, bytes)
+    }
+}
+
+const BALLOT_VERSION: u8 = 1;
+
 /// What an entry carries.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Hash, Serialize, Deserialize)]
 pub enum EntryKind {
@@ -65,6 +83,37 @@ pub struct LogEntry {
     pub kind: EntryKind,
     /// The payload.
     pub payload: Bytes,
+}
+
+impl LogEntry {
+    /// Kind and payload in one, as the log keeps them beside the position.
+    pub fn to_record(&self) -> Bytes {
+        let kind = match self.kind {
+            EntryKind::Blank => 0,
+            EntryKind::Command => 1,
+            EntryKind::Membership => 2,
+        };
+        let mut record = BytesMut::with_capacity(1 + self.payload.len());
+        record.put_u8(kind);
+        record.put_slice(&self.payload);
+        record.freeze()
+    }
+
+    /// Reads what [`Self::to_record`] wrote; the payload shares the record's memory.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] for anything else.
+    pub fn from_record(position: LogPosition, record: &Bytes) -> Result<Self, CodecError> {
+        let kind = match record.first() {
+            Some(0) => EntryKind::Blank,
+            Some(1) => EntryKind::Command,
+            Some(2) => EntryKind::Membership,
+            Some(_) => return Err(CodecError::Malformed("unknown kind of entry")),
+            None => return Err(CodecError::Short { wanted: 1, left: 0 }),
+        };
+        Ok(Self { position, kind, payload: record.slice(1..) })
+    }
 }
 
 /// A member of a group, as the group remembers it.
@@ -113,16 +162,19 @@ impl Membership {
     /// [`CodecError`] for anything else.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
         let read: Self = from_versioned(MEMBERSHIP_VERSION, bytes)?;
-        if read.voters.is_empty()
-            || 2 < read.voters.len()
-            || read.voters.iter().any(|v| v.is_empty())
-        {
+        read.check()?;
+        Ok(read)
+    }
+
+    fn check(&self) -> Result<(), CodecError> {
+        let empty = self.voters.is_empty() || self.voters.iter().any(BTreeSet::is_empty);
+        if empty || 2 < self.voters.len() {
             return Err(CodecError::Malformed("membership without voters"));
         }
-        if !read.voters.iter().flatten().all(|voter| read.members.contains_key(voter)) {
+        if !self.voters.iter().flatten().all(|voter| self.members.contains_key(voter)) {
             return Err(CodecError::Malformed("voter without a member"));
         }
-        Ok(read)
+        Ok(())
     }
 }
 
@@ -135,6 +187,26 @@ pub struct StoredMembership {
     pub position: Option<LogPosition>,
     /// Who.
     pub membership: Membership,
+}
+
+impl StoredMembership {
+    /// The form in which the state machine keeps it.
+    pub fn to_bytes(&self) -> Bytes {
+        to_versioned(MEMBERSHIP_VERSION, self)
+    }
+
+    /// Reads what [`Self::to_bytes`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CodecError> {
+        let read: Self = from_versioned(MEMBERSHIP_VERSION, bytes)?;
+        if read.position.is_some() {
+            read.membership.check()?;
+        }
+        Ok(read)
+    }
 }
 
 /// What a snapshot holds.
@@ -267,4 +339,53 @@ pub enum RaftReply {
     SnapshotInstalled(Ballot),
     /// Not now; ask again later.
     Refused,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nodes(machines: &[u32]) -> BTreeSet<NodeId> {
+        machines.iter().map(|machine| NodeId::machine(*machine)).collect()
+    }
+
+    fn membership(voters: Vec<BTreeSet<NodeId>>) -> Membership {
+        let members = voters.iter().flatten().map(|node| (*node, Member::default())).collect();
+        Membership { voters, members }
+    }
+
+    #[test]
+    fn a_joint_quorum_is_a_majority_of_each_set() {
+        let joint = membership(vec![nodes(&[1, 2, 3]), nodes(&[3, 4, 5])]);
+        assert!(joint.is_quorum(&nodes(&[1, 3, 4])));
+        assert!(!joint.is_quorum(&nodes(&[1, 2, 3])));
+        assert!(!Membership::default().is_quorum(&nodes(&[1])));
+    }
+
+    #[test]
+    fn what_is_kept_is_read_back_and_nothing_else() {
+        let whole = membership(vec![nodes(&[1, 2, 3])]);
+        assert_eq!(Membership::from_bytes(&whole.to_bytes()), Ok(whole.clone()));
+        let mut stranger = whole.clone();
+        stranger.members.remove(&NodeId::machine(2));
+        assert!(Membership::from_bytes(&stranger.to_bytes()).is_err());
+        assert!(Membership::from_bytes(&Membership::default().to_bytes()).is_err());
+
+        let stored = StoredMembership {
+            position: Some(LogPosition { term: 1, index: 0 }),
+            membership: whole,
+        };
+        assert_eq!(StoredMembership::from_bytes(&stored.to_bytes()), Ok(stored));
+
+        let ballot = Ballot { term: 3, node: NodeId::machine(2), committed: true };
+        assert_eq!(Ballot::from_bytes(&ballot.to_bytes()), Ok(ballot));
+
+        let position = LogPosition { term: 2, index: 7 };
+        for kind in [EntryKind::Blank, EntryKind::Command, EntryKind::Membership] {
+            let entry = LogEntry { position, kind, payload: Bytes::from_static(b"xy") };
+            assert_eq!(LogEntry::from_record(position, &entry.to_record()), Ok(entry));
+        }
+        assert!(LogEntry::from_record(position, &Bytes::from_static(&[9, 1])).is_err());
+        assert!(LogEntry::from_record(position, &Bytes::new()).is_err());
+    }
 }

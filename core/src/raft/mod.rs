@@ -44,6 +44,7 @@ pub use message::{
 };
 pub use ports::{
     AppliedState, ApplyAnswer, ApplyEntry, ApplyPayload, Durable, LogError, LogRecord, LogSink,
-    Ports, RecoveredLog, SnapshotError, SnapshotSink, SnapshotSource, StateMachine, Transport,
+    Ports, RecoveredLog, SnapshotError, SnapshotSink, SnapshotSource, StateMachine, Suspect,
+    Transport,
 };
 pub use status::{LeaderState, RaftStatus, Role};

@@ -26,6 +26,10 @@ pub(super) type RaftMembership = openraft::Membership<NodeId, Member>;
 pub(super) type RaftStoredMembership = openraft::StoredMembership<CommittedLeader, NodeId, Member>;
 pub(super) type RaftSnapshotMeta = openraft::SnapshotMeta<CommittedLeader, NodeId, Member>;
 
+/// Ends the wait for a proposal.
+pub(super) type Closer =
+    crate::step::channel::oneshot::Closer<openraft::raft::ClientWriteResult<TypeConfig>>;
+
 /// Where the log put an entry that was proposed here, for whoever waits for it.
 pub(super) type Place = Rc<Cell<Option<LogPosition>>>;
 

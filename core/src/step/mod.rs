@@ -20,6 +20,8 @@ mod handle;
 mod mutex;
 mod stepper;
 mod task;
+#[cfg(test)]
+mod tests;
 mod timer;
 
 pub use handle::StepHandle;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 
 struct State<T> {
@@ -18,6 +18,26 @@ pub struct Sender<T>(Rc<RefCell<State<T>>>);
 
 /// Waits for the value.
 pub struct Receiver<T>(Rc<RefCell<State<T>>>);
+
+/// Ends the wait of a [`Receiver`] from aside; does not keep the channel alive.
+pub struct Closer<T>(Weak<RefCell<State<T>>>);
+
+impl<T> Closer<T> {
+    /// The receiver is told [`Canceled`], unless its value has come already.
+    pub fn close(&self) {
+        let Some(state) = self.0.upgrade() else { return };
+        let mut state = state.borrow_mut();
+        state.sender_alive = false;
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Whether nobody waits any more.
+    pub fn is_over(&self) -> bool {
+        self.0.upgrade().is_none_or(|state| !state.borrow().receiver_alive)
+    }
+}
 
 /// The sender was dropped without a value.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -70,6 +90,11 @@ impl<T> Drop for Sender<T> {
 }
 
 impl<T> Receiver<T> {
+    /// What can end this wait from aside.
+    pub fn closer(&self) -> Closer<T> {
+        Closer(Rc::downgrade(&self.0))
+    }
+
     /// The value, if it is there; `Err` if it never will be.
     ///
     /// # Errors

@@ -1,31 +1,10 @@
 //! Wishes, imperative: what a node tells its shell to do.
 
-use bytes::Bytes;
-
 use super::input::{OperatorAnswer, PeerFrame};
 use crate::base::id::{NodeId, SessionId, Token};
 use crate::sql::protocol::ClientReply;
+use crate::storage::log::LogWrite;
 use crate::storage::port::StorageEffect;
-
-/// A file of the log directory.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd)]
-pub enum LogFile {
-    /// A segment by number.
-    Segment(u64),
-    /// The vote file's copy 0 or 1, rewritten whole.
-    Votes(u8),
-}
-
-/// Bytes for a place in a log file.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct LogWrite {
-    /// Which file; made if there is none.
-    pub file: LogFile,
-    /// Where.
-    pub offset: u64,
-    /// What.
-    pub bytes: Bytes,
-}
 
 /// Why a node stopped itself.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,6 +26,13 @@ pub enum Effect {
     SendPeerMessage {
         /// To whom; the shell knows the address (`Effect::PeersChanged`).
         to: NodeId,
+        /// What.
+        frame: PeerFrame,
+    },
+    /// Sends a frame to an address behind which no node is known yet.
+    ProbePeer {
+        /// Host and port.
+        address: String,
         /// What.
         frame: PeerFrame,
     },

@@ -1,0 +1,158 @@
+//! A machine's log disk: what was written, what is durable, and what a crash leaves.
+//!
+//! # Invariants
+//!
+//! * Bytes are durable once a sync that began after their write has ended.
+//! * A crash keeps all durable bytes and any subset of the others, in sectors of 512 bytes.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use shardforge_core::base::rng::Rng;
+use shardforge_core::node::input::DiskImage;
+use shardforge_core::storage::log::{LogFile, LogWrite};
+
+const SECTOR: usize = 512;
+
+/// The files of one log directory.
+#[derive(Clone, Debug, Default)]
+pub struct Disk {
+    durable: BTreeMap<LogFile, Vec<u8>>,
+    written: BTreeMap<LogFile, Vec<u8>>,
+    pending: Vec<(u64, LogWrite)>,
+    retired: Vec<u64>,
+    /// The newest ticket that a running sync covers.
+    syncing: Option<u64>,
+    /// Syncs that have ended.
+    pub sync_count: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+}
+
+fn put(files: &mut BTreeMap<LogFile, Vec<u8>>, write: &LogWrite) {
+    let file = files.entry(write.file).or_default();
+    let start = usize::try_from(write.offset).unwrap_or(usize::MAX);
+    if matches!(write.file, LogFile::Votes(_)) {
+        file.clear();
+    }
+    if file.len() < start + write.bytes.len() {
+        file.resize(start + write.bytes.len(), 0);
+    }
+    file[start..start + write.bytes.len()].copy_from_slice(&write.bytes);
+}
+
+impl Disk {
+    /// Writes; whether a sync must be started.
+    pub fn append(&mut self, ticket: u64, writes: Vec<LogWrite>) -> bool {
+        for write in writes {
+            self.written_bytes += write.bytes.len() as u64;
+            put(&mut self.written, &write);
+            self.pending.push((ticket, write));
+        }
+        self.syncing.is_none() && self.begin_sync()
+    }
+
+    fn begin_sync(&mut self) -> bool {
+        self.syncing = self.pending.last().map(|(ticket, _)| *ticket);
+        self.syncing.is_some()
+    }
+
+    /// The running sync has ended: its ticket, and whether the next one begins.
+    pub fn synced(&mut self) -> Option<(u64, bool)> {
+        let ticket = self.syncing.take()?;
+        let covered = self.pending.partition_point(|(of, _)| *of <= ticket);
+        for (_, write) in self.pending.drain(..covered) {
+            put(&mut self.durable, &write);
+        }
+        for segment in std::mem::take(&mut self.retired) {
+            self.durable.remove(&LogFile::Segment(segment));
+            self.written.remove(&LogFile::Segment(segment));
+        }
+        self.sync_count += 1;
+        Some((ticket, self.begin_sync()))
+    }
+
+    /// Removes segments after the next sync.
+    pub fn retire(&mut self, segments: Vec<u64>) {
+        self.retired.extend(segments);
+    }
+
+    /// The machine loses power: every sector not durable is kept or lost by chance. Whether anything
+    /// unsynced was there to lose.
+    pub fn crash(&mut self, rng: &mut Rng) -> bool {
+        let pending = std::mem::take(&mut self.pending);
+        let had = !pending.is_empty();
+        // Some crashes keep everything, some nothing, most tear.
+        let keep = match rng.below(4) {
+            0 => 0.0,
+            1 => 1.0,
+            _ => rng.unit(),
+        };
+        for (_, write) in pending {
+            if matches!(write.file, LogFile::Votes(_)) {
+                let torn = usize::try_from(rng.below(write.bytes.len() as u64 + 1)).unwrap_or(0);
+                let kept = if rng.chance(keep) { write.bytes.len() } else { torn };
+                if 0 < kept {
+                    let mut file = self.durable.remove(&write.file).unwrap_or_default();
+                    file.resize(file.len().max(kept), 0);
+                    file[..kept].copy_from_slice(&write.bytes[..kept]);
+                    self.durable.insert(write.file, file);
+                }
+                continue;
+            }
+            for (number, sector) in write.bytes.chunks(SECTOR).enumerate() {
+                if rng.chance(keep) {
+                    let part = LogWrite {
+                        file: write.file,
+                        offset: write.offset + (number * SECTOR) as u64,
+                        bytes: Bytes::copy_from_slice(sector),
+                    };
+                    put(&mut self.durable, &part);
+                }
+            }
+        }
+        self.written = self.durable.clone();
+        self.retired.clear();
+        self.syncing = None;
+        had
+    }
+
+    /// What a restart reads.
+    pub fn image(&self) -> DiskImage {
+        self.image_of(&self.written)
+    }
+
+    /// What a restart would read if power went now and no unsynced byte survived.
+    pub fn durable_image(&self) -> DiskImage {
+        self.image_of(&self.durable)
+    }
+
+    fn image_of(&self, files: &BTreeMap<LogFile, Vec<u8>>) -> DiskImage {
+        let mut image = DiskImage::default();
+        for (file, bytes) in files {
+            match file {
+                LogFile::Segment(number) => {
+                    image.segments.insert(*number, Bytes::copy_from_slice(bytes));
+                }
+                LogFile::Votes(_) => image.vote_files.push(Bytes::copy_from_slice(bytes)),
+            }
+        }
+        image
+    }
+
+    /// Flips one bit of a durable segment byte; false if there is none.
+    pub fn flip(&mut self, rng: &mut Rng) -> bool {
+        let segments: Vec<LogFile> = self
+            .durable
+            .iter()
+            .filter(|(file, bytes)| matches!(file, LogFile::Segment(_)) && !bytes.is_empty())
+            .map(|(file, _)| *file)
+            .collect();
+        let Some(file) = rng.pick(&segments) else { return false };
+        let Some(bytes) = self.durable.get_mut(file) else { return false };
+        let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap_or(0);
+        bytes[at] ^= 1 << rng.below(8);
+        self.written = self.durable.clone();
+        true
+    }
+}

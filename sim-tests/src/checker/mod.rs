@@ -1,0 +1,5 @@
+//! One property a file.
+
+pub mod converged;
+pub mod raft;
+pub mod serial;

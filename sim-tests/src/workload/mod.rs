@@ -1,0 +1,3 @@
+//! What simulated clients do.
+
+pub mod list_append;

@@ -1,0 +1,3 @@
+//! Scenarios in the world.
+
+mod smoke;

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use crate::base::id::TxnId;
 use crate::base::timestamp::Timestamp;
+use crate::replica::request::LockMode;
 use crate::shard::routing;
 use crate::sql::ports as sql;
 use crate::txn::error::TxnError;
@@ -43,11 +44,11 @@ fn route(route: sql::Route) -> routing::Route {
     }
 }
 
-fn lock(mode: sql::LockMode) -> types::LockMode {
+fn lock(mode: sql::LockMode) -> LockMode {
     match mode {
-        sql::LockMode::None => types::LockMode::None,
-        sql::LockMode::Shared => types::LockMode::Shared,
-        sql::LockMode::Exclusive => types::LockMode::Exclusive,
+        sql::LockMode::None => LockMode::None,
+        sql::LockMode::Shared => LockMode::Shared,
+        sql::LockMode::Exclusive => LockMode::Exclusive,
     }
 }
 

@@ -5,6 +5,8 @@
 //! timestamp that was tried; only a definite answer lets the transaction try again or report a failure.
 //! What cannot be found out in time is reported as unknown, never as a failure.
 
+use std::time::Duration;
+
 use super::error::TxnError;
 use super::router::{Repeat, SendError};
 use super::statement::commit_wait;
@@ -21,6 +23,9 @@ use crate::replica::request::{
 
 /// Tries of one commit.
 const TRIES_MAX: usize = 64;
+
+/// Patience for the question whether a failed commit has certainly failed.
+const LAST_QUESTION: Duration = Duration::from_millis(1_000);
 
 /// A commit on its way.
 struct Attempt {
@@ -90,9 +95,9 @@ impl Transaction {
             return Err(TxnError::Serialization("a row that was read changed"));
         }
         for _ in 0..TRIES_MAX {
-            let outcome = match self.try_commit(&attempt).await? {
-                Tried::Outcome(outcome) => outcome,
-                Tried::Lost => {
+            let outcome = match self.try_commit(&attempt).await {
+                Ok(Tried::Outcome(outcome)) => outcome,
+                Ok(Tried::Lost) => {
                     attempt.tried.push(attempt.at);
                     // B38: the retry forgets the timestamps tried.
                     let forget = bug!(self.source.config.faults, 38, true, false);
@@ -103,15 +108,19 @@ impl Transaction {
                     }
                     CommitOutcome::Pushed(attempt.at.next().next())
                 }
+                Err(error) => return self.give_up(attempt, error).await,
             };
             match outcome {
                 CommitOutcome::Done(at) => return Ok(at),
+                // What pushes stays: no copy of the request gets through at that timestamp.
                 CommitOutcome::Pushed(floor) => self.retime(&mut attempt, floor).await?,
                 CommitOutcome::Changed(_) => {
-                    return Err(TxnError::Serialization("a row changed before the commit"));
+                    let error = TxnError::Serialization("a row changed before the commit");
+                    return self.give_up(attempt, error).await;
                 }
                 CommitOutcome::Duplicate(number) => {
-                    return Err(duplicate(&attempt, number));
+                    let error = duplicate(&attempt, number);
+                    return self.give_up(attempt, error).await;
                 }
             }
         }
@@ -166,6 +175,21 @@ impl Transaction {
                     Err(TxnError::Unavailable(format!("{} has no leader", attempt.shard)))
                 }
             };
+        }
+    }
+
+    /// Reports a failure, once it is certain: a copy of the request that the network made may have been
+    /// executed before, or may come later and find what stood in its way gone.
+    async fn give_up(&self, mut attempt: Attempt, error: TxnError) -> Result<Timestamp, TxnError> {
+        attempt.tried.push(attempt.at);
+        let now = self.source.router.clock().now().mono;
+        attempt.deadline = attempt.deadline.max(now + LAST_QUESTION);
+        if bug!(self.source.config.faults, 38, true, false) {
+            return Err(error);
+        }
+        match self.find_out(&attempt).await? {
+            Some(at) => Ok(at),
+            None => Err(error),
         }
     }
 

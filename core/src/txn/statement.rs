@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::error::TxnError;
 use super::router::{Repeat, SLICE, SendError};
 use super::transaction::{Locked, Transaction, unexpected};
-use super::types::{BulkRow, Found, GetRequest, LockMode, LockWait, RowWrite, WriteKind};
+use super::types::{BulkRow, Found, GetRequest, LockWait, RowWrite, WriteKind};
 use crate::base::id::{IndexId, SYSTEM_SHARD, ShardId, TableId};
 use crate::base::key::{Key, Span};
 use crate::base::limit;
@@ -17,8 +17,8 @@ use crate::base::timestamp::Timestamp;
 use crate::mvcc::version;
 use crate::replica::error::ReplicaError;
 use crate::replica::request::{
-    Expect, FenceBody, GetBody, IngestBody, IngestRow, LockToken, RequestBody, ShardResponse,
-    StoredVersion, Wait,
+    Expect, FenceBody, GetBody, IngestBody, IngestRow, LockMode, LockToken, RequestBody,
+    ShardResponse, StoredVersion, Wait,
 };
 use crate::shard::routing::{Place, Route};
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::base::key::{Key, Span};
 use crate::base::timestamp::Timestamp;
-pub use crate::replica::request::LockMode;
+use crate::replica::request::LockMode;
 use crate::shard::routing::{Place, Route};
 
 /// Isolation levels that exist.

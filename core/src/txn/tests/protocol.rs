@@ -13,13 +13,12 @@ use crate::base::buggify::Faults;
 use crate::base::id::{Incarnation, TableId};
 use crate::base::key::{Key, Span};
 use crate::base::timestamp::Timestamp;
+use crate::replica::request::LockMode;
 use crate::replica::testing::NODE;
 use crate::shard::routing::{Place, Route};
 use crate::txn::error::TxnError;
 use crate::txn::transaction::Transaction;
-use crate::txn::types::{
-    GetRequest, LockMode, LockWait, RowWrite, ScanRequest, TxnOptions, WriteKind,
-};
+use crate::txn::types::{GetRequest, LockWait, RowWrite, ScanRequest, TxnOptions, WriteKind};
 
 /// Histories of the plain run.
 const SEEDS: u64 = 300;

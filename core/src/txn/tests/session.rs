@@ -9,12 +9,12 @@ use super::world::{SYSTEM_TABLE, TABLE, World, hash_of, key, place};
 use crate::base::buggify::Faults;
 use crate::base::id::{IndexId, SYSTEM_SHARD};
 use crate::base::key::{Key, Span};
+use crate::replica::request::LockMode;
 use crate::shard::routing::{Place, Route};
 use crate::txn::error::TxnError;
 use crate::txn::transaction::Transaction;
 use crate::txn::types::{
-    BulkRow, Found, GetRequest, Isolation, LockMode, LockWait, RowWrite, ScanRequest, TxnOptions,
-    WriteKind,
+    BulkRow, Found, GetRequest, Isolation, LockWait, RowWrite, ScanRequest, TxnOptions, WriteKind,
 };
 
 fn world() -> World {

@@ -121,11 +121,6 @@ fn a_failed_block_refuses_until_its_end() {
 fn an_error_of_a_batch_skips_to_sync() {
     let mut world = World::new();
     let client = world.client();
-    let parse = |name: &str, sql: &str| ClientRequest::Parse {
-        name: name.to_owned(),
-        sql: sql.to_owned(),
-        parameter_types: vec![],
-    };
     client.send(parse("", "show nosuch"));
     client.send(parse("", "show work_mem"));
     client.send(ClientRequest::DescribeStatement(String::new()));
@@ -173,4 +168,144 @@ fn an_idle_transaction_is_ended() {
     world.advance(Duration::from_secs(2));
     assert!(render(&client.take()).starts_with("FATAL 25P03"));
     assert!(client.sink.closed.get());
+}
+
+fn parse(name: &str, sql: &str) -> ClientRequest {
+    ClientRequest::Parse { name: name.to_owned(), sql: sql.to_owned(), parameter_types: vec![] }
+}
+
+fn bind(statement: &str, parameters: &[&str], result_formats: &[i16]) -> ClientRequest {
+    ClientRequest::Bind {
+        portal: String::new(),
+        statement: statement.to_owned(),
+        parameter_formats: vec![],
+        parameters: parameters.iter().map(|p| Some(p.as_bytes().to_vec().into())).collect(),
+        result_formats: result_formats.to_vec(),
+    }
+}
+
+fn execute(rows_max: u32) -> ClientRequest {
+    ClientRequest::Execute { portal: String::new(), rows_max }
+}
+
+#[test]
+fn prepared_statements_keep_their_types_and_see_new_rows() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(
+        &client,
+        "create table t (a int primary key, b text); insert into t values (1, 'x')",
+    );
+    client.send(parse("s", "select b, a from t where a = $1"));
+    client.send(ClientRequest::DescribeStatement("s".to_owned()));
+    client.send(ClientRequest::Sync);
+    world.run();
+    let replies = client.take();
+    assert!(matches!(&replies[1], ClientReply::ParameterDescription(oids) if oids == &[23]));
+    let ClientReply::RowDescription(fields) = &replies[2] else { panic!("{replies:?}") };
+    assert_eq!((fields[0].type_oid, fields[1].type_oid), (25, 23));
+    for (key, expected) in [("1", "x|1\nSELECT 1\n"), ("2", "SELECT 0\n")] {
+        client.send(bind("s", &[key], &[]));
+        client.send(execute(0));
+        client.send(ClientRequest::Sync);
+        world.run();
+        assert_eq!(render(&client.take()), expected);
+    }
+    // The plan follows the catalog.
+    world.query(&client, "create index on t (b)");
+    world.query(&client, "insert into t values (2, 'y')");
+    client.send(bind("s", &["2"], &[]));
+    client.send(execute(0));
+    client.send(ClientRequest::Sync);
+    world.run();
+    assert_eq!(render(&client.take()), "y|2\nSELECT 1\n");
+}
+
+#[test]
+fn a_portal_gives_its_rows_in_parts() {
+    let mut world = World::new();
+    let client = world.client();
+    client.send(parse("", "select x from generate_series(1, 5) x"));
+    client.send(bind("", &[], &[]));
+    client.send(execute(2));
+    client.send(execute(2));
+    client.send(execute(2));
+    client.send(ClientRequest::Sync);
+    world.run();
+    let told = render(&client.take());
+    assert_eq!(told, "1\n2\n(suspended)\n3\n4\n(suspended)\n5\nSELECT 5\n");
+}
+
+#[test]
+fn a_batch_without_sync_is_one_transaction() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(&client, "create table t (a int primary key)");
+    for key in ["1", "2", "1"] {
+        client.send(parse("", "insert into t values ($1)"));
+        client.send(bind("", &[key], &[]));
+        client.send(execute(0));
+    }
+    client.send(ClientRequest::Sync);
+    world.run();
+    assert!(render(&client.take()).contains("ERROR 23505"));
+    assert_eq!(world.query(&client, "select count(*) from t"), "0\nSELECT 1\n");
+}
+
+#[test]
+fn a_statement_is_cancelled_and_its_session_goes_on() {
+    let mut world = World::new();
+    let client = world.silent_client();
+    let (user, database) = ("postgres".to_owned(), String::new());
+    client.send(ClientRequest::Startup { user, database, parameters: vec![] });
+    world.run();
+    let key = client.take().into_iter().find_map(|reply| match reply {
+        ClientReply::BackendKeyData { process, secret } => Some((process, secret)),
+        _ => None, // another of the greeting
+    });
+    let (process, secret) = key.unwrap();
+    client.send(ClientRequest::Query("select pg_sleep(100)".to_owned()));
+    world.run();
+    world.instance.cancel(process, secret ^ 1);
+    world.run();
+    assert!(client.take().is_empty(), "a wrong key cancels nothing");
+    world.instance.cancel(process, secret);
+    world.run();
+    let told = render(&client.take());
+    assert_eq!(told, "ERROR 57014: canceling statement due to user request\n");
+    assert_eq!(world.query(&client, "select 1"), "1\nSELECT 1\n");
+}
+
+#[test]
+fn a_statement_has_a_time_limit() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(&client, "set statement_timeout = '1s'");
+    client.send(ClientRequest::Query("select pg_sleep(100)".to_owned()));
+    world.run();
+    world.advance(Duration::from_millis(999));
+    assert_eq!(render(&client.take()), "");
+    world.advance(Duration::from_millis(2));
+    let told = render(&client.take());
+    assert_eq!(told, "ERROR 57014: canceling statement due to statement timeout\n");
+}
+
+#[test]
+fn literals_share_a_plan_without_changing_answers() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(
+        &client,
+        "create table t (a int primary key, b text); insert into t values (1, 'x')",
+    );
+    for _ in 0..3 {
+        assert_eq!(world.query(&client, "select a, b from t where a = 1"), "1|x\nSELECT 1\n");
+        assert_eq!(world.query(&client, "select a from t where b = 'x'"), "1\nSELECT 1\n");
+        assert_eq!(world.query(&client, "select a + 1, 'y' from t"), "2|y\nSELECT 1\n");
+        let wrong = world.query(&client, "select a from t where a = 'z'");
+        assert!(wrong.starts_with("ERROR 22P02"), "{wrong}");
+    }
+    world.query(&client, "drop table t");
+    let gone = world.query(&client, "select a, b from t where a = 1");
+    assert!(gone.starts_with("ERROR 42P01: relation \"t\" does not exist @"), "{gone}");
 }

@@ -25,6 +25,7 @@ fn run(script: &str) {
 }
 
 fn answer(world: &mut World, client: &Client, asked: &str) -> String {
+    let asked = &numbered(world, client, asked);
     let (sql, data) = asked.split_once("\nDATA\n").unwrap_or((asked, ""));
     client.send(ClientRequest::Query(sql.to_owned()));
     world.run();
@@ -50,6 +51,18 @@ fn answer(world: &mut World, client: &Client, asked: &str) -> String {
             ClientReply::Notice(_, notice) => out.push_str(&told("NOTICE", notice)),
             _ => {} // the frame around them
         }
+    }
+    out
+}
+
+/// `@t@` is the number of relation t.
+fn numbered(world: &mut World, client: &Client, asked: &str) -> String {
+    let mut parts = asked.split('@');
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    while let (Some(name), Some(rest)) = (parts.next(), parts.next()) {
+        let oid = world.query(client, &format!("select '{name}'::regclass::oid"));
+        out.push_str(oid.lines().next().unwrap_or_default());
+        out.push_str(rest);
     }
     out
 }
@@ -84,4 +97,14 @@ fn transactions() {
 #[test]
 fn copy() {
     run(include_str!("../slt/copy.slt"));
+}
+
+#[test]
+fn psql() {
+    run(include_str!("../slt/psql.slt"));
+}
+
+#[test]
+fn tpcb() {
+    run(include_str!("../slt/tpcb.slt"));
 }

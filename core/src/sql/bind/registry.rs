@@ -36,7 +36,7 @@ pub(super) fn choose_operator(op: &str, types: &[DataType]) -> Choice {
             }
             args.push(DataType::from_oid(def.right, -1)?);
             let returns = DataType::from_oid(def.returns, -1)?;
-            Some(Candidate { function, args, returns })
+            polymorphs_agree(&args, types).then_some(Candidate { function, args, returns })
         })
         .collect();
     // One operand without a type: assume the other's.
@@ -50,6 +50,18 @@ pub(super) fn choose_operator(op: &str, types: &[DataType]) -> Choice {
         _ => types.to_vec(),
     };
     choose(candidates, types, &assumed)
+}
+
+/// Whether `anyelement` would be what `anyarray` holds.
+fn polymorphs_agree(args: &[DataType], types: &[DataType]) -> bool {
+    let of = |wanted: &DataType| {
+        let mut pairs = args.iter().zip(types).filter(|(arg, _)| *arg == wanted);
+        pairs.next().map(|(_, ty)| ty)
+    };
+    match (of(&DataType::AnyElement), of(&DataType::AnyArray).and_then(DataType::element)) {
+        (Some(element), Some(held)) => !matches!(element, DataType::Array(_)) || *element == held,
+        _ => true, // only one of both, or an array without a type
+    }
 }
 
 /// The function that `name` means with these arguments.

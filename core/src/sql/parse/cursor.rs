@@ -267,6 +267,11 @@ impl<'a> Cursor<'a> {
         adapter::expression(self)
     }
 
+    /// What follows DEFAULT.
+    pub(super) fn default_expr(&mut self) -> Result<Expr, SqlError> {
+        adapter::default_expression(self)
+    }
+
     /// A type.
     pub(super) fn type_name(&mut self) -> Result<TypeName, SqlError> {
         super::type_name::parse(self)

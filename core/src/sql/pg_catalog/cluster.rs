@@ -10,13 +10,17 @@ use crate::sql::execute::run::Row;
 /// PostgreSQL's number of UTF8.
 pub(super) const UTF8: i32 = 6;
 
+/// PostgreSQL's predefined role that owns `public`: whoever owns the database.
+pub(super) const DATABASE_OWNER: u32 = 6171;
+
 pub(super) fn namespaces(source: &Source<'_>) -> Vec<Row> {
     let line = |name: &str| {
+        let owner = if name == "public" { DATABASE_OWNER } else { SUPERUSER_OID };
         source
             .line()
             .oid("oid", namespace(name))
             .text("nspname", name)
-            .oid("nspowner", SUPERUSER_OID)
+            .oid("nspowner", owner)
             .done()
     };
     ["pg_catalog", "public", "information_schema"].into_iter().map(line).collect()

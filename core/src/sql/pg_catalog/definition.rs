@@ -3,14 +3,14 @@
 use crate::sql::catalog::descriptor::{IndexColumn, IndexDescriptor, TableDescriptor};
 use crate::sql::execute::deparse::identifier;
 
-/// `CREATE UNIQUE INDEX …`
-pub(super) fn index(table: &TableDescriptor, index: &IndexDescriptor) -> String {
+/// `CREATE UNIQUE INDEX …`; with the table's schema if `qualified`.
+pub(super) fn index(table: &TableDescriptor, index: &IndexDescriptor, qualified: bool) -> String {
+    let schema = if qualified { format!("{}.", identifier(&table.schema)) } else { String::new() };
     let unique = if index.unique { "UNIQUE " } else { "" };
     let columns: Vec<_> = index.columns.iter().map(|key| with_order(table, key)).collect();
     format!(
-        "CREATE {unique}INDEX {} ON {}.{} USING btree ({})",
+        "CREATE {unique}INDEX {} ON {schema}{} USING btree ({})",
         identifier(&index.name),
-        identifier(&table.schema),
         identifier(&table.name),
         columns.join(", ")
     )

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::cluster::UTF8;
+use super::cluster::{DATABASE_OWNER, UTF8};
 use super::relations::namespace;
 use super::{definition, views};
 use crate::base::error::{SqlError, sqlstate};
@@ -36,44 +36,60 @@ pub(crate) fn call(
             return sequence_call(context, name, args);
         }
         "version" => Datum::text(&format!("PostgreSQL {SERVER_VERSION}, compatible")),
-        "pg_client_encoding" => Datum::text("UTF8"),
-        "pg_encoding_to_char" => match oid(0).and_then(|n| i32::try_from(n).ok()) {
-            Some(UTF8) => Datum::text("UTF8"),
-            _ => Datum::text(""), // the only one there is
-        },
-        "pg_char_to_encoding" => {
-            Datum::Int4(if text(0).eq_ignore_ascii_case("utf8") { UTF8 } else { -1 })
-        }
         "format_type" => format_type(args),
-        "obj_description" | "col_description" | "shobj_description" => Datum::Null,
         "current_setting" => return current_setting(context, args),
-        "pg_get_userbyid" => {
-            let catalog = context.catalog()?;
-            let role = catalog.principals().find(|role| Some(role.oid) == oid(0));
-            match role {
-                Some(role) => Datum::text(&role.name),
-                None => Datum::text(&format!("unknown (OID={})", oid(0).unwrap_or(0))),
-            }
-        }
-        "pg_get_expr" => args.first().cloned().unwrap_or(Datum::Null),
+        "pg_get_userbyid" => user_name(context, oid(0))?,
+        "pg_get_expr" | "pg_relation_filenode" => args.first().cloned().unwrap_or(Datum::Null),
         "pg_get_indexdef" => return index_definition(context, args),
         "pg_get_constraintdef" => constraint_definition(context, oid(0))?,
         "pg_get_serial_sequence" => return serial_sequence(context, text(0), text(1)),
         "pg_table_is_visible" => is_visible(context, oid(0))?,
+        "pg_sleep" => return sleep(context, args),
+        "to_regclass" => resolve_class(context, text(0))?.map_or(Datum::Null, Datum::Oid),
+        "to_regtype" => find_type(text(0)).map_or(Datum::Null, Datum::Oid),
+        "regclassin" => return regclass(context, text(0)),
+        "regtypein" | "regnamespacein" | "regrolein" | "regprocin" => {
+            return named(context, name, text(0));
+        }
+        "pg_encoding_to_char" if oid(0) == u32::try_from(UTF8).ok() => Datum::text("UTF8"),
+        "pg_encoding_to_char" => Datum::text(""),
+        "pg_char_to_encoding" if text(0).eq_ignore_ascii_case("utf8") => Datum::Int4(UTF8),
+        "pg_char_to_encoding" => Datum::Int4(-1),
+        other => match constant(context, other) {
+            Some(value) => value,
+            None => return Err(SqlError::unsupported(format!("function {other}"))),
+        },
+    })
+}
+
+/// Functions whose answer is the same whatever they are asked about.
+fn constant(context: &ExecContext, name: &str) -> Option<Datum> {
+    Some(match name {
+        "pg_client_encoding" => Datum::text("UTF8"),
+        // Nothing has a comment, a partition, extended statistics or a place of its own.
+        "obj_description"
+        | "col_description"
+        | "shobj_description"
+        | "pg_get_partkeydef"
+        | "pg_get_function_arguments"
+        | "pg_get_function_result"
+        | "pg_get_function_identity_arguments"
+        | "pg_get_statisticsobjdef_columns"
+        | "pg_tablespace_location" => Datum::Null,
         "pg_type_is_visible"
         | "pg_function_is_visible"
         | "pg_operator_is_visible"
         | "pg_opclass_is_visible"
         | "pg_collation_is_visible" => Datum::Bool(true),
+        // Nobody counts bytes and rows yet.
         "pg_relation_size"
         | "pg_total_relation_size"
         | "pg_table_size"
         | "pg_indexes_size"
-        | "pg_database_size" => Datum::Int8(0),
-        "pg_relation_filenode" => args.first().cloned().unwrap_or(Datum::Null),
-        "pg_stat_get_numscans" | "pg_stat_get_live_tuples" | "pg_stat_get_dead_tuples" => {
-            Datum::Int8(0)
-        }
+        | "pg_database_size"
+        | "pg_stat_get_numscans"
+        | "pg_stat_get_live_tuples"
+        | "pg_stat_get_dead_tuples" => Datum::Int8(0),
         "has_table_privilege"
         | "has_sequence_privilege"
         | "has_database_privilege"
@@ -86,34 +102,40 @@ pub(crate) fn call(
         | "row_security_active"
         | "pg_relation_is_publishable" => Datum::Bool(false),
         "pg_my_temp_schema" => Datum::Oid(0),
-        "pg_get_partkeydef"
-        | "pg_get_function_arguments"
-        | "pg_get_function_result"
-        | "pg_get_function_identity_arguments"
-        | "pg_get_statisticsobjdef_columns"
-        | "pg_tablespace_location" => Datum::Null,
-        "pg_sleep" => return sleep(context, args),
-        "to_regclass" => resolve_class(context, text(0))?.map_or(Datum::Null, Datum::Oid),
-        "to_regtype" => find_type(text(0)).map_or(Datum::Null, Datum::Oid),
-        "regclassin" => return regclass(context, text(0)),
-        "regtypein" => match find_type(text(0)) {
-            Some(oid) => Datum::Oid(oid),
-            None => return Err(undefined("type", text(0), sqlstate::UNDEFINED_OBJECT)),
-        },
-        "regnamespacein" => match text(0) {
-            schema @ ("public" | PG_CATALOG | INFORMATION_SCHEMA) => Datum::Oid(namespace(schema)),
-            other => return Err(undefined("schema", other, sqlstate::INVALID_SCHEMA_NAME)),
-        },
-        "regrolein" => match context.catalog()?.principal(text(0)) {
-            Some(role) => Datum::Oid(role.oid),
-            None => return Err(undefined("role", text(0), sqlstate::UNDEFINED_OBJECT)),
-        },
-        "regprocin" => match functions::candidates(text(0)).first() {
-            Some(function) => Datum::Oid(function.oid),
-            None => return Err(undefined("function", text(0), sqlstate::UNDEFINED_FUNCTION)),
-        },
-        other => return Err(SqlError::unsupported(format!("function {other}"))),
+        _ => return None, // what depends on more
     })
+}
+
+fn user_name(context: &ExecContext, oid: Option<u32>) -> Outcome {
+    let catalog = context.catalog()?;
+    let role = catalog.principals().find(|role| Some(role.oid) == oid);
+    Ok(match role {
+        Some(role) => Datum::text(&role.name),
+        None if oid == Some(DATABASE_OWNER) => Datum::text("pg_database_owner"),
+        None => Datum::text(&format!("unknown (OID={})", oid.unwrap_or(0))),
+    })
+}
+
+/// The number of a thing that a text names, by the input function of its `reg…` type.
+fn named(context: &ExecContext, function: &str, name: &str) -> Outcome {
+    let (found, what, state) = match function {
+        "regtypein" => (find_type(name), "type", sqlstate::UNDEFINED_OBJECT),
+        "regnamespacein" => {
+            let schemas = ["public", PG_CATALOG, INFORMATION_SCHEMA];
+            let found = schemas.contains(&name).then(|| namespace(name));
+            (found, "schema", sqlstate::INVALID_SCHEMA_NAME)
+        }
+        "regrolein" => {
+            let found = context.catalog()?.principal(name).map(|role| role.oid);
+            (found, "role", sqlstate::UNDEFINED_OBJECT)
+        }
+        _ => {
+            // regprocin
+            let found = functions::candidates(name).first().map(|function| function.oid);
+            (found, "function", sqlstate::UNDEFINED_FUNCTION)
+        }
+    };
+    found.map(Datum::Oid).ok_or_else(|| undefined(what, name, state))
 }
 
 fn undefined(what: &str, name: &str, state: crate::base::error::SqlState) -> SqlError {
@@ -249,7 +271,11 @@ fn index_definition(context: &ExecContext, args: &[Datum]) -> Outcome {
     };
     let index = &table.indexes[*at];
     match args.get(1).and_then(Datum::as_i64) {
-        None | Some(0) => Ok(Datum::text(&definition::index(table, index))),
+        None | Some(0) => {
+            let visible = context.facts.search_path.iter().any(|path| *path == table.schema);
+            let pretty = args.get(2).and_then(Datum::as_bool).unwrap_or(false);
+            Ok(Datum::text(&definition::index(table, index, !(pretty && visible))))
+        }
         Some(column) => {
             let at = usize::try_from(column - 1).ok();
             let key = at.and_then(|at| index.columns.get(at));

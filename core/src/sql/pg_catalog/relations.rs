@@ -80,6 +80,11 @@ fn attribute(source: &Source<'_>, attribute: &Attribute<'_>) -> Row {
         _ => "i",
     };
     let collation = if attribute.ty.is_string() { 100 } else { 0 };
+    let storage = match attribute.ty {
+        DataType::Numeric { .. } => "m",
+        ty if ty.len() < 0 => "x",
+        _ => "p", // fixed length
+    };
     source
         .line()
         .oid("attrelid", attribute.relation)
@@ -92,7 +97,7 @@ fn attribute(source: &Source<'_>, attribute: &Attribute<'_>) -> Row {
         .int4("attstattarget", -1)
         .bool("attbyval", by_value)
         .text("attalign", align)
-        .text("attstorage", if attribute.ty.len() < 0 { "x" } else { "p" })
+        .text("attstorage", storage)
         .bool("attnotnull", attribute.not_null)
         .bool("atthasdef", attribute.has_default)
         .bool("attislocal", true)
@@ -334,7 +339,7 @@ pub(super) fn index_texts(source: &Source<'_>) -> Vec<Row> {
             .text("schemaname", &table.schema)
             .text("tablename", &table.name)
             .text("indexname", &index.name)
-            .text("indexdef", &definition::index(table, index))
+            .text("indexdef", &definition::index(table, index, true))
             .done()
     };
     each_index(source).map(line).collect()

@@ -16,6 +16,7 @@ mod run;
 #[expect(clippy::module_inception, reason = "the room is named after its one citizen")]
 mod session;
 mod setting_table;
+mod setting_value;
 pub(crate) mod settings;
 mod simple;
 mod startup;

@@ -1,7 +1,7 @@
 //! Runs sqlparser over the rest of a cursor and words its errors as PostgreSQL does.
 
 use sqlparser::ast as sp;
-use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::dialect::{Dialect as _, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 
 use super::lower::Lower;
@@ -39,6 +39,14 @@ pub(in crate::sql::parse) fn query(cursor: &mut Cursor<'_>) -> Result<Query, Sql
 /// An expression up to whatever cannot belong to it.
 pub(in crate::sql::parse) fn expression(cursor: &mut Cursor<'_>) -> Result<Expr, SqlError> {
     let parsed = run(cursor, |parser| parser.parse_expr())?;
+    Lower { scan: cursor.scan }.expr(parsed)
+}
+
+/// A column's default: PostgreSQL's `b_expr`, which `IS`, `NOT NULL`, `AND` and `OR` end unless they
+/// stand in parentheses.
+pub(in crate::sql::parse) fn default_expression(cursor: &mut Cursor<'_>) -> Result<Expr, SqlError> {
+    let least = PostgreSqlDialect {}.prec_value(Precedence::Is);
+    let parsed = run(cursor, |parser| parser.parse_subexpr(least))?;
     Lower { scan: cursor.scan }.expr(parsed)
 }
 

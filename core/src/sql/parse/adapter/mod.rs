@@ -15,5 +15,5 @@ mod place;
 mod query;
 mod select;
 
-pub(super) use door::{expression, query, statement};
+pub(super) use door::{default_expression, expression, query, statement};
 pub(super) use lower::too_many_dots;

@@ -149,7 +149,7 @@ fn column_constraint(cursor: &mut Cursor<'_>) -> Result<Option<ColumnConstraintK
         return Ok(Some(ColumnConstraintKind::Null));
     }
     if cursor.eat("default") {
-        return Ok(Some(ColumnConstraintKind::Default(cursor.expr()?)));
+        return Ok(Some(ColumnConstraintKind::Default(cursor.default_expr()?)));
     }
     if cursor.eat_all(&["primary", "key"]) {
         index_parameters(cursor)?;

@@ -13,7 +13,7 @@ use crate::txn::transaction::Transaction;
 use crate::txn::types;
 
 /// Transactions as sessions know them.
-pub fn adapt(source: Rc<TxnSource>) -> Rc<dyn sql::TxnSource> {
+pub(super) fn adapt(source: Rc<TxnSource>) -> Rc<dyn sql::TxnSource> {
     Rc::new(Source(source))
 }
 

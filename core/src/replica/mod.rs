@@ -19,6 +19,7 @@ pub mod oracle;
 pub mod ports;
 mod proposer;
 mod read;
+#[expect(clippy::module_inception, reason = "a file is named as what it holds")]
 pub mod replica;
 pub mod request;
 mod system;

@@ -279,11 +279,8 @@ impl Replica {
         }
         let mut old =
             self.leader.replace(Leader { term, locks: LockTable::new(term), ..Leader::default() });
-        for gate in [old.taking.take(), old.extending.take(), old.hold_over.take()] {
-            if let Some(gate) = gate {
-                gate.open();
-            }
-        }
+        let gates = [old.taking.take(), old.extending.take(), old.hold_over.take()];
+        gates.into_iter().flatten().for_each(|gate| gate.open());
         for resolver in old.locks.abandon() {
             resolver.resolve(Err(self.not_leader()));
         }

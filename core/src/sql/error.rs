@@ -13,7 +13,7 @@ pub fn from_failure(failure: &TxnFailure) -> SqlError {
         }
         TxnFailure::Changed => {
             let message = "could not serialize access due to concurrent update";
-            SqlError::new(sqlstate::SERIALIZATION_FAILURE, message)
+            SqlError::new(STATEMENT_RETRY, message)
                 .hint("The transaction might succeed if retried.")
         }
         TxnFailure::Duplicate { .. } => {
@@ -64,6 +64,8 @@ impl From<TxnFailure> for SqlError {
     }
 }
 
+/// A row changed under a statement of READ COMMITTED, which is run again. Clients see 40001.
+pub(crate) const STATEMENT_RETRY: SqlState = SqlState::new("40S01");
 /// 55P02.
 pub const CANT_CHANGE_RUNTIME_PARAM: SqlState = SqlState::new("55P02");
 /// 25P03.

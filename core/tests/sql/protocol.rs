@@ -170,6 +170,59 @@ fn an_idle_transaction_is_ended() {
     assert!(client.sink.closed.get());
 }
 
+#[test]
+fn a_waiting_update_goes_on_from_what_the_other_left() {
+    for level in ["serializable", "read committed"] {
+        let mut world = World::new();
+        let (one, two) = (world.client(), world.client());
+        world.query(&one, "create table t (a int primary key, b int); insert into t values (1, 0)");
+        for client in [&one, &two] {
+            world.query(client, &format!("set default_transaction_isolation = '{level}'"));
+            world.query(client, "begin");
+        }
+        world.query(&one, "update t set b = b + 1 where a = 1");
+        two.send(ClientRequest::Query("update t set b = b + 10 where b >= 0".to_owned()));
+        world.run();
+        assert_eq!(render(&two.take()), "", "{level}: waits");
+        assert_eq!(world.query(&one, "commit"), "COMMIT\n");
+        world.run();
+        assert_eq!(render(&two.take()), "UPDATE 1\n-- InTransaction\n", "{level}");
+        assert_eq!(world.query(&two, "commit"), "COMMIT\n", "{level}");
+        assert_eq!(world.query(&one, "select b from t"), "11\nSELECT 1\n", "{level}");
+    }
+}
+
+#[test]
+fn an_autocommit_statement_that_lost_is_run_again() {
+    let mut world = World::new();
+    let (one, two) = (world.client(), world.client());
+    world.query(&one, "create table t (a int primary key, b int); insert into t values (1, 0)");
+    world.query(&one, "begin");
+    world.query(&one, "update t set b = b + 1 where a = 1");
+    // Two columns: the scan reads before it locks, and what it read changes meanwhile.
+    two.send(ClientRequest::Query("update t set b = b * 2 where b + a < 5".to_owned()));
+    world.run();
+    world.query(&one, "commit");
+    world.run();
+    assert_eq!(render(&two.take()), "UPDATE 1\n");
+    assert_eq!(world.query(&one, "select b from t"), "2\nSELECT 1\n");
+}
+
+#[test]
+fn an_error_of_a_known_text_has_its_own_position() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(&client, "create table t (a int primary key)");
+    let sql = "select 12345678, a from t where a = 7";
+    world.query(&client, sql);
+    world.query(&client, sql);
+    world.query(&client, "drop table t");
+    for _ in 0..2 {
+        let told = world.query(&client, sql);
+        assert_eq!(told, "ERROR 42P01: relation \"t\" does not exist @25\n");
+    }
+}
+
 fn parse(name: &str, sql: &str) -> ClientRequest {
     ClientRequest::Parse { name: name.to_owned(), sql: sql.to_owned(), parameter_types: vec![] }
 }

@@ -42,6 +42,16 @@ pub(super) struct Hit {
 }
 
 impl PlanCache {
+    fn forget(&mut self, sql: &str) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        if parse::normalize(sql, &mut scratch)
+            && let Some(entry) = self.entries.get_mut(scratch.key())
+        {
+            entry.prepared = None;
+        }
+        self.scratch = scratch;
+    }
+
     fn put(&mut self, key: String, entry: Entry) {
         if ENTRIES_MAX <= self.order.len()
             && let Some(oldest) = self.order.pop_front()
@@ -74,12 +84,22 @@ impl Session {
         hit
     }
 
-    pub(super) async fn run_cached(&mut self, hit: Hit) -> Result<(), SqlError> {
+    /// Runs it; `None` if the text itself has to be looked at again. An error with a position comes
+    /// from planning again, and its position would be one of the text without literals.
+    pub(super) async fn run_cached(&mut self, sql: &str, hit: Hit) -> Option<Result<(), SqlError>> {
         let Hit { prepared, parameters } = hit;
         let request = Request { prepared, parameters, formats: None, autocommit: true };
-        let completion = self.run_retried(&request).await?;
-        self.complete(completion);
-        Ok(())
+        match self.run_retried(&request).await {
+            Ok(completion) => {
+                self.complete(completion);
+                Some(Ok(()))
+            }
+            Err(error) if error.position.is_some() => {
+                self.instance.plans.borrow_mut().forget(sql);
+                None
+            }
+            Err(error) => Some(Err(error)),
+        }
     }
 
     /// A statement was run from its text: next time its plan is found by the text without literals.

@@ -24,6 +24,11 @@ use crate::sql::parse;
 use crate::sql::parse::ast::Statement;
 use crate::sql::protocol::ClientReply;
 
+/// Bytes of the texts of one session's prepared statements, as far as they are long.
+const PREPARED_BYTES_MAX: usize = 16 << 20;
+/// Texts below this are not counted: there are at most `limit::PREPARED_MAX` of them.
+const SHORT_BYTES: usize = 4_096;
+
 impl Prepared {
     /// A statement that has not been looked at yet.
     pub(super) fn raw(text: Rc<str>, statement: Rc<Statement>) -> Self {
@@ -71,6 +76,14 @@ impl Session {
         }
         if limit::PREPARED_MAX <= self.statements.len() {
             let message = "too many prepared statements";
+            return Err(SqlError::new(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message));
+        }
+        let held: usize = match sql.len() {
+            0..SHORT_BYTES => 0,
+            _ => self.statements.values().map(|prepared| prepared.text.len()).sum(),
+        };
+        if PREPARED_BYTES_MAX < held + sql.len() {
+            let message = "prepared statements are too long together";
             return Err(SqlError::new(sqlstate::CONFIGURATION_LIMIT_EXCEEDED, message));
         }
         self.begin_running();

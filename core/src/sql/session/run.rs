@@ -13,6 +13,7 @@ use super::transaction::{Block, OpenTransaction};
 use crate::base::error::{SqlError, sqlstate};
 use crate::base::limit;
 use crate::row::datum::Datum;
+use crate::sql::error::STATEMENT_RETRY;
 use crate::sql::execute::context::{ExecContext, SessionFacts};
 use crate::sql::execute::cursor::{Cursor, Started};
 use crate::sql::execute::planned::Planned;
@@ -20,6 +21,9 @@ use crate::sql::parse::ast::Statement;
 use crate::sql::plan::Field;
 use crate::sql::ports::LockWait;
 use crate::sql::protocol::{ClientReply, FieldDescription, NoticeSeverity};
+
+/// Times that a statement of READ COMMITTED is run again within its transaction.
+const STATEMENT_REPLAYS_MAX: usize = 100;
 
 /// A statement to run.
 pub(super) struct Request {
@@ -52,16 +56,24 @@ impl Session {
                 Ok(completion) => return Ok(completion),
                 Err(error) => error,
             };
-            let alone = request.autocommit && self.transactions.block == Block::Idle;
-            let lost = matches!(
-                error.state,
-                sqlstate::SERIALIZATION_FAILURE | sqlstate::DEADLOCK_DETECTED
-            );
-            let silent = self.replies.rewind(mark);
-            if !(alone && lost && silent) || limit::REPLAYS_MAX <= replays || is_copy(request) {
+            if is_copy(request) || !self.replies.rewind(mark) {
                 return Err(error);
             }
             replays += 1;
+            if error.state == STATEMENT_RETRY
+                && !is_insert(request)
+                && replays <= STATEMENT_REPLAYS_MAX
+            {
+                continue; // in the same transaction, which keeps its locks
+            }
+            let alone = request.autocommit && self.transactions.block == Block::Idle;
+            let lost = matches!(
+                error.state,
+                sqlstate::SERIALIZATION_FAILURE | sqlstate::DEADLOCK_DETECTED | STATEMENT_RETRY
+            );
+            if !alone || !lost || limit::REPLAYS_MAX < replays {
+                return Err(error);
+            }
             let instance = Rc::clone(&self.instance);
             self.transactions.abort(&instance, Block::Idle).await;
         }
@@ -246,6 +258,11 @@ impl Session {
     pub(super) fn tell_notice(&mut self, notice: SqlError) {
         self.tell(NoticeSeverity::Notice, notice);
     }
+}
+
+/// An INSERT may have buffered some of its rows when it fails.
+fn is_insert(request: &Request) -> bool {
+    matches!(request.prepared.statement.as_deref(), Some(Statement::Insert(_)))
 }
 
 /// COPY FROM STDIN has eaten its client's messages: it cannot be run again.

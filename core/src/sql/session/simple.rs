@@ -6,7 +6,8 @@ use super::prepared::{PortalState, Prepared};
 use super::run::{Completion, Request};
 use super::session::{Flow, Session};
 use super::transaction::Block;
-use crate::base::error::SqlError;
+use crate::base::error::{SqlError, sqlstate};
+use crate::sql::error::STATEMENT_RETRY;
 use crate::sql::parse::ast::Statement;
 use crate::sql::parse::{self, Parsed};
 use crate::sql::protocol::ClientReply;
@@ -38,7 +39,7 @@ impl Session {
         if then == Block::Idle {
             self.settings.transaction_ended(false);
         }
-        self.replies.push(ClientReply::Error(error));
+        self.replies.push(ClientReply::Error(shown(error)));
     }
 
     /// Portals hold cursors of the transaction: they end with it.
@@ -49,8 +50,10 @@ impl Session {
     }
 
     async fn run_script(&mut self, sql: &str) -> Result<(), SqlError> {
-        if let Some(hit) = self.cached_statement(sql) {
-            return self.run_cached(hit).await;
+        if let Some(hit) = self.cached_statement(sql)
+            && let Some(result) = self.run_cached(sql, hit).await
+        {
+            return result;
         }
         let mut statements = parse::parse(sql)?.into_iter().peekable();
         if statements.peek().is_none() {
@@ -98,6 +101,14 @@ impl Session {
             Completion::Suspended => self.replies.push(ClientReply::PortalSuspended),
         }
     }
+}
+
+/// An error as clients see it.
+fn shown(mut error: SqlError) -> SqlError {
+    if error.state == STATEMENT_RETRY {
+        error.state = sqlstate::SERIALIZATION_FAILURE;
+    }
+    error
 }
 
 /// Statements that make or end a block themselves.

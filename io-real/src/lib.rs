@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod disk;
 pub mod driver;
 pub mod front;
 pub mod logs;
@@ -21,6 +22,8 @@ pub mod metrics;
 pub mod password;
 pub mod peer;
 pub mod ports;
+#[cfg(feature = "rocksdb")]
+pub mod rocks;
 pub mod security;
 pub mod shell;
 pub mod tcp;

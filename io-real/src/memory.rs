@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use shardforge_core::node::effect::LogWrite;
 use shardforge_core::node::input::Input;
+use shardforge_core::storage::log::LogWrite;
 use shardforge_core::storage::memory::MemoryStores;
 use shardforge_core::storage::port::{StorageEffect, StorageEvent};
 

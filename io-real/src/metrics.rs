@@ -53,8 +53,10 @@ pub struct Metrics {
 pub struct LogMetrics {
     /// Appends handed over.
     pub appends: Counter,
-    /// fdatasync calls that made appends durable.
+    /// fdatasync calls that made appends durable, without those of `seal_syncs`.
     pub syncs: Counter,
+    /// fdatasync calls for seals alone: nobody waits for them.
+    pub seal_syncs: Counter,
     /// Bytes written.
     pub bytes: Counter,
     /// Nanoseconds spent in fdatasync.
@@ -85,6 +87,7 @@ impl Metrics {
         r.register("peer_links", "Links to other nodes that are up", self.peer_links.clone());
         counter(r, "log_appends", "Appends to the log", &self.log.appends);
         counter(r, "log_syncs", "fdatasync calls of the log", &self.log.syncs);
+        counter(r, "log_seal_syncs", "fdatasync calls for seals", &self.log.seal_syncs);
         bytes(r, "log_written", "Bytes written to the log", &self.log.bytes);
         counter(r, "log_sync_ns", "Nanoseconds in fdatasync", &self.log.sync_ns);
         r.register("log_sync_ns_max", "Longest fdatasync", self.log.sync_ns_max.clone());

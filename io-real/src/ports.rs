@@ -7,9 +7,10 @@ use std::io;
 
 use shardforge_core::base::id::SessionId;
 use shardforge_core::base::time::{Deadline, Now};
-use shardforge_core::node::effect::{Effect, LogWrite};
+use shardforge_core::node::effect::Effect;
 use shardforge_core::node::input::Input;
 use shardforge_core::node::status::ClusterStatus;
+use shardforge_core::storage::log::LogWrite;
 use shardforge_core::storage::port::{StorageEffect, StorageEvent};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;

@@ -55,6 +55,11 @@ pub trait Readable {
         Self: 'a;
     /// A cursor over a family, not placed yet.
     fn cursor(&self, family: Family) -> Self::Cursor<'_>;
+    /// A cursor for looking up single keys: after a seek to a version of a key it may not find other
+    /// keys.
+    fn point_cursor(&self, family: Family) -> Self::Cursor<'_> {
+        self.cursor(family)
+    }
     /// The value of a key.
     ///
     /// # Errors
@@ -75,7 +80,7 @@ pub fn answer(store: &impl Readable, request: &ReadRequest) -> Result<ReadReply,
             scan_pairs(&mut store.cursor(*family), span, *rows_max, *bytes_max)
         }
         ReadRequest::VersionsAt { family, keys, at } => {
-            let mut cursor = store.cursor(*family);
+            let mut cursor = store.point_cursor(*family);
             let found = keys.iter().map(|key| version_at(&mut cursor, key, *at));
             found.collect::<Result<_, _>>().map(ReadReply::Versions)
         }

@@ -359,4 +359,45 @@ mod tests {
         assert!(matches!(body.records[0], Found::Spoiled(ShardId(0), _)));
         assert!(body.records[1..].iter().all(|f| matches!(f, Found::Record(..))));
     }
+
+    /// Bytes written down by hand from `docs/FORMATS.md`: data of this version must open for ever.
+    #[test]
+    fn version_1_is_as_documented() {
+        let frozen = concat!(
+            "53464c42000100000102030405060708000000000000000400000000000000050000200000000057",
+            "000000000000012c000000000000012b0000000000000002cafebabe000000028c999f4000000000",
+            "65cb252200000003010000000000000000000002000000000000001100000000000000059a71bb4c",
+            "c72d79e30000000304000000000000000000000000000000000000090000000500000002e57f38d5",
+            "a2943f6f68656c6c6f7631",
+        );
+        let byte = |at: usize| u8::from_str_radix(&frozen[at..at + 2], 16).unwrap();
+        let frozen: Vec<u8> = (0..frozen.len()).step_by(2).map(byte).collect();
+        let mut header = Header {
+            flags: 0,
+            log_id: 0x0102_0304_0506_0708,
+            life: 4,
+            segment: 5,
+            offset: 8_192,
+            body_bytes: 0,
+            sequence: 300,
+            mark: 299,
+            first_segment: 2,
+            chain: 0xCAFE_BABE,
+            record_count: 0,
+            directory_crc: 0,
+            crc: 0,
+        };
+        let entry = LogRecord::Entry { term: 2, index: 17, payload: Bytes::from_static(b"hello") };
+        let vote = LogRecord::Vote(Bytes::from_static(b"v1"));
+        let records = [(entry, 0), (vote, 9)].map(|(record, number)| Outgoing {
+            group: ShardId(3),
+            record,
+            number,
+        });
+        let bytes = encode(&mut header, &records);
+        assert_eq!(bytes[..frozen.len()], frozen);
+        assert!(bytes[frozen.len()..].iter().all(|b| *b == 0));
+        assert_eq!(Header::read(&frozen), Some(header));
+        assert!(decode(&header, &frozen).whole);
+    }
 }

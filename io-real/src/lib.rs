@@ -23,6 +23,8 @@ pub mod password;
 pub mod peer;
 pub mod ports;
 #[cfg(feature = "rocksdb")]
+pub mod real;
+#[cfg(feature = "rocksdb")]
 pub mod rocks;
 pub mod security;
 pub mod shell;

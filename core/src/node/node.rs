@@ -19,7 +19,7 @@ use super::sessions::Sessions;
 use super::shared::Shared;
 use super::status::ClusterStatus;
 use super::{found, peers};
-use crate::base::id::{NodeId, ShardId};
+use crate::base::id::{NodeId, SessionId, ShardId};
 use crate::base::limit;
 use crate::base::rng::Rng;
 use crate::base::time::{Deadline, Mono, Now};
@@ -124,6 +124,11 @@ impl Node {
     /// What this node knows of the cluster by itself.
     pub fn status(&self) -> ClusterStatus {
         super::host::status(&self.shared)
+    }
+
+    /// Whether the shell should read more from a client; it asks again a little later if not.
+    pub fn wants_input(&self, session: SessionId) -> bool {
+        self.sessions.wants_input(session)
     }
 
     /// This node's id.

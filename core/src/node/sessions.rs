@@ -127,6 +127,10 @@ impl Sessions {
         }
     }
 
+    pub(super) fn wants_input(&self, session: SessionId) -> bool {
+        self.clients.get(&session).is_none_or(|(handle, _)| handle.wants_input())
+    }
+
     pub(super) fn drained(&self, session: SessionId, unsent_bytes: usize) {
         let Some((_, flow)) = self.clients.get(&session) else { return };
         flow.unsent.set(unsent_bytes);

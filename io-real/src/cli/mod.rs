@@ -2,6 +2,8 @@
 
 mod exit;
 mod operator;
+#[cfg(feature = "rocksdb")]
+mod start;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -114,6 +116,12 @@ pub fn run() -> Exit {
     }
 }
 
+#[cfg(feature = "rocksdb")]
+fn start(flags: Start) -> Exit {
+    start::run(flags)
+}
+
+#[cfg(not(feature = "rocksdb"))]
 fn start(_: Start) -> Exit {
     exit::fail(Exit::Error, "this build has no storage (feature `rocksdb`) and cannot run a node")
 }

@@ -207,6 +207,7 @@ impl<S: Stores, L: LogDisk> Hands<S, L> {
         self.metrics.effects.inc();
         match effect {
             Effect::SendPeerMessage { to, frame } => self.peers.send(to, frame),
+            Effect::ProbePeer { address, frame } => self.peers.probe(&address, frame),
             Effect::PeersChanged(peers) => self.peers.peers_changed(peers),
             Effect::AppendLog { ticket, writes } => {
                 self.metrics.log.appends.inc();

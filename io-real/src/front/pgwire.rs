@@ -246,8 +246,12 @@ impl Client {
                     tokio::task::yield_now().await;
                 }
             }
+            let held = self.buffer.len();
             match self.connection.event(&mut self.buffer, true).await {
-                Event::Read => {}
+                Event::Read => {
+                    let received = self.buffer.len().saturating_sub(held);
+                    self.door.metrics().client_received_bytes.inc_by(received as u64);
+                }
                 Event::Drained(unsent_bytes) => self.drained(unsent_bytes),
                 Event::LoginChanged => {}
                 Event::Ended | Event::Closed => return,

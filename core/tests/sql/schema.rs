@@ -62,6 +62,48 @@ fn bad_tables_are_refused_in_postgresqls_words() {
     }
 }
 
+/// What we do not do is said, never done by half.
+#[test]
+fn what_is_missing_is_0a000() {
+    let mut world = World::new();
+    let client = world.client();
+    world.query(&client, "create table d (a int primary key, b int)");
+    for sql in [
+        "create schema s",
+        "alter table d add column z int",
+        "create view v as select 1",
+        "create function f() returns int as 'select 1' language sql",
+        "lock table d",
+        "listen x",
+        "grant select on d to public",
+        "comment on table d is 'x'",
+        "merge into d using d e on true when matched then do nothing",
+        "select * from d for update skip locked",
+        "insert into d (a) values (1) on conflict do nothing",
+        "create table part (a int) partition by range (a)",
+        "create temp table tt (a int)",
+        "create table ct as select 1",
+        "create table fk (a int references d (a))",
+        "create table ck (a int check (a > 0))",
+        "create index on d ((a + b))",
+        "create index on d (a) where b > 0",
+        "select lag(a) over (order by a) from d",
+        "with recursive r as (select 1) select * from r",
+        "savepoint s",
+        "set role other",
+        "set datestyle = 'german'",
+        "set client_encoding = 'latin1'",
+        "create table e (a int) with (shard_key = b)",
+        "begin; insert into d values (1, 1); create table late (a int)",
+    ] {
+        let told = world.query(&client, sql);
+        let error = told.lines().find(|line| line.starts_with("ERROR")).unwrap_or_default();
+        assert!(error.starts_with("ERROR 0A000: "), "{sql}\n{told}");
+        world.query(&client, "rollback");
+    }
+    assert_eq!(world.query(&client, "select count(*) from d"), "0\nSELECT 1\n");
+}
+
 #[test]
 fn two_makers_of_one_name_do_not_both_succeed() {
     let mut world = World::new();

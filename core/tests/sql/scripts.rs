@@ -43,7 +43,8 @@ fn answer(world: &mut World, client: &Client, asked: &str) -> String {
             ClientReply::CopyData(rows) => {
                 rows.iter().for_each(|row| out.push_str(&String::from_utf8_lossy(row)));
             }
-            ClientReply::CommandComplete(tag) if tag.starts_with("SELECT") => {}
+            ClientReply::CommandComplete(tag)
+                if ["SELECT", "SHOW", "EXPLAIN"].iter().any(|quiet| tag.starts_with(quiet)) => {}
             ClientReply::CommandComplete(tag) if tag.starts_with("COPY") && out.contains('\n') => {}
             ClientReply::CommandComplete(tag) => out.push_str(&format!("{tag}\n")),
             ClientReply::Error(error) => out.push_str(&told("ERROR", error)),
@@ -107,4 +108,14 @@ fn psql() {
 #[test]
 fn tpcb() {
     run(include_str!("../slt/tpcb.slt"));
+}
+
+#[test]
+fn wide() {
+    run(include_str!("../slt/wide.slt"));
+}
+
+#[test]
+fn more() {
+    run(include_str!("../slt/more.slt"));
 }

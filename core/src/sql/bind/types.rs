@@ -38,9 +38,10 @@ pub(super) fn common<'a>(
     types: impl Iterator<Item = &'a DataType>,
 ) -> Result<DataType, (DataType, DataType)> {
     let mut chosen: Option<DataType> = None;
-    let mut same = true;
+    let (mut same, mut literals) = (true, false);
     for ty in types {
         if *ty == DataType::Unknown {
+            literals = true;
             continue;
         }
         let Some(current) = &chosen else {
@@ -50,8 +51,8 @@ pub(super) fn common<'a>(
         if current == ty {
             continue;
         }
+        same = false;
         if current.oid() == ty.oid() {
-            same = false;
             continue;
         }
         if current.category() != ty.category() {
@@ -69,7 +70,9 @@ pub(super) fn common<'a>(
     }
     match chosen {
         None => Ok(DataType::Text),
-        Some(ty) if same => Ok(ty),
+        // A literal takes the type without its modifier. Blanks of `char(n)` are the modifier's,
+        // so it stays there: or the columns would lose theirs.
+        Some(ty) if same && (!literals || matches!(ty, DataType::Char(_))) => Ok(ty),
         Some(ty) => Ok(ty.without_modifier()),
     }
 }

@@ -173,6 +173,10 @@ impl Session {
         planned: &Rc<Planned>,
         open: &Rc<OpenTransaction>,
     ) -> Result<Completion, SqlError> {
+        if request.parameters.len() < planned.parameters.len() {
+            let message = format!("there is no parameter ${}", request.parameters.len() + 1);
+            return Err(SqlError::new(sqlstate::UNDEFINED_PARAMETER, message));
+        }
         let context = self.context(open, &request.parameters);
         if request.formats.is_none()
             && let Some(fields) = &planned.fields

@@ -105,7 +105,8 @@ fn canonical_time_zone(value: &str) -> Result<String, SqlError> {
     if matches!(value.to_ascii_lowercase().as_str(), "local" | "default") {
         return Ok("UTC".to_owned());
     }
-    Zone::parse(value).map(|zone| zone.name().to_owned())
+    let zone = Zone::parse(value).map_err(|_| invalid_value("TimeZone", value))?;
+    Ok(zone.name().to_owned())
 }
 
 fn invalid_value(name: &str, value: &str) -> SqlError {

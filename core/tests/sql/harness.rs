@@ -62,7 +62,6 @@ impl ReplySink for Outbox {
 
 /// One node's SQL over memory.
 pub struct World {
-    pub memory: Memory,
     pub instance: Rc<Instance>,
     stepper: Stepper,
     now: Mono,
@@ -85,7 +84,7 @@ impl World {
         };
         let clock = Rc::new(StepClock(stepper.handle().clone()));
         let instance = Instance::new(config, Rc::new(memory.clone()), clock);
-        let (source, ready) = (memory.clone(), Rc::new(Cell::new(false)));
+        let (source, ready) = (memory, Rc::new(Cell::new(false)));
         let done = Rc::clone(&ready);
         stepper.handle().spawn_detached(async move {
             bootstrap(&source, None).await.unwrap();
@@ -94,7 +93,7 @@ impl World {
         stepper.run_until_stalled(Mono::ZERO, 1_000_000);
         assert!(ready.get(), "bootstrap stalled");
         instance.accept();
-        Self { memory, instance, stepper, now: Mono::ZERO, next_session: 1 }
+        Self { instance, stepper, now: Mono::ZERO, next_session: 1 }
     }
 
     pub fn run(&mut self) {

@@ -25,7 +25,6 @@ struct Store {
     locks: BTreeMap<Key, u64>,
     wakers: Vec<Waker>,
     next_txn: u64,
-    commits: u64,
 }
 
 impl Store {
@@ -52,13 +51,6 @@ impl Store {
 /// A store and its source of transactions.
 #[derive(Clone, Default)]
 pub struct Memory(Rc<RefCell<Store>>);
-
-impl Memory {
-    /// Transactions that committed writes.
-    pub fn commits(&self) -> u64 {
-        self.0.borrow().commits
-    }
-}
 
 impl TxnSource for Memory {
     fn begin(&self, options: TxnOptions) -> Rc<dyn Txn> {
@@ -352,7 +344,6 @@ impl MemoryTxn {
             }
         }
         let at = store.tick();
-        store.commits += 1;
         for (key, write) in writes.iter() {
             store.versions.entry(key.clone()).or_default().push((at, write.value.clone()));
         }

@@ -46,7 +46,7 @@ fn strangers_are_refused() {
 #[test]
 fn unknown_users_get_a_mock_verifier() {
     let mut world = World::with(false);
-    let mut verifier = |world: &mut World| -> ScramVerifier {
+    let verifier = |world: &mut World| -> ScramVerifier {
         let client = world.silent_client();
         let (user, database) = ("mallory".to_owned(), String::new());
         client.send(ClientRequest::Startup { user, database, parameters: vec![] });

@@ -15,4 +15,4 @@ mod views;
 
 pub(crate) use functions::{call, name_of};
 pub(crate) use rows::rows;
-pub(crate) use views::{View, by_oid, view};
+pub(crate) use views::view;

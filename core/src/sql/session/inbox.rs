@@ -111,10 +111,6 @@ impl Inbox {
         self.queue.borrow_mut().push_front(request);
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue.borrow().is_empty()
-    }
-
     /// Whether the message that comes next is Sync.
     pub(super) fn is_sync_next(&self) -> bool {
         matches!(self.queue.borrow().front(), Some(ClientRequest::Sync))
@@ -123,10 +119,6 @@ impl Inbox {
     /// Whether the client sent more than may wait.
     pub(super) fn is_overflown(&self) -> bool {
         self.overflown.get()
-    }
-
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.get()
     }
 
     pub(super) fn is_disconnected(&self) -> bool {

@@ -20,7 +20,7 @@ use crate::sql::execute::planned::Planned;
 use crate::sql::parse::ast::Statement;
 use crate::sql::plan::Field;
 use crate::sql::ports::LockWait;
-use crate::sql::protocol::{ClientReply, FieldDescription, NoticeSeverity};
+use crate::sql::protocol::{ClientReply, FieldDescription};
 
 /// Times that a statement of READ COMMITTED is run again within its transaction.
 const STATEMENT_REPLAYS_MAX: usize = 100;
@@ -257,10 +257,6 @@ impl Session {
         for (severity, notice) in context.take_notices() {
             self.tell(severity, notice);
         }
-    }
-
-    pub(super) fn tell_notice(&mut self, notice: SqlError) {
-        self.tell(NoticeSeverity::Notice, notice);
     }
 }
 

@@ -202,11 +202,6 @@ impl Settings {
         find(name).map_or_else(|| name.to_ascii_lowercase(), |at| SETTINGS[at].name.to_owned())
     }
 
-    /// The value as stored, without a unit.
-    pub(crate) fn raw(&self, name: &str) -> Option<&str> {
-        find(name).map(|at| &*self.now.known[at])
-    }
-
     /// What the hot path looks at.
     pub(crate) fn hot(&self) -> &Hot {
         &self.hot

@@ -54,14 +54,11 @@ pub(crate) struct OpenTransaction {
     pub(crate) began: Wall,
     /// Writes are refused.
     pub(crate) read_only: Cell<bool>,
-    /// One statement that commits by itself.
-    pub(crate) autocommit: bool,
     catalog: RefCell<Option<Rc<Catalog>>>,
     catalog_is_own: Cell<bool>,
     statements: Cell<u64>,
     changed_catalog: Cell<bool>,
     wrote_visible: Cell<bool>,
-    wrote: Cell<bool>,
     new_tables: RefCell<BTreeSet<TableId>>,
     bulk_keys: RefCell<crate::sql::execute::bulk::BulkKeys>,
     undo_numbers: RefCell<Vec<u32>>,
@@ -82,13 +79,11 @@ impl OpenTransaction {
             isolation: modes.isolation,
             began: instance.clock.now().wall,
             read_only: Cell::new(modes.read_only),
-            autocommit,
             catalog: RefCell::default(),
             catalog_is_own: Cell::new(false),
             statements: Cell::new(0),
             changed_catalog: Cell::new(false),
             wrote_visible: Cell::new(false),
-            wrote: Cell::new(false),
             new_tables: RefCell::default(),
             bulk_keys: RefCell::default(),
             undo_numbers: RefCell::default(),
@@ -98,11 +93,6 @@ impl OpenTransaction {
     /// Whether a statement has run in it, so that its level can change no more.
     pub(crate) fn has_begun(&self) -> bool {
         0 < self.statements.get()
-    }
-
-    /// Whether it has written anything.
-    pub(crate) fn has_written(&self) -> bool {
-        self.wrote.get() || self.changed_catalog.get()
     }
 
     /// The catalog as this transaction sees it.
@@ -146,7 +136,6 @@ impl OpenTransaction {
 
     /// A statement is about to write rows of a table; true: through the bulk path.
     pub(crate) fn write_to(&self, table: TableId) -> Result<bool, SqlError> {
-        self.wrote.set(true);
         if self.is_new(table) {
             return Ok(true);
         }

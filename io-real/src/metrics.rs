@@ -1,6 +1,7 @@
 //! The node's figures, in Prometheus' words.
 //!
-//! One registry per node; nothing is global. Counters are atomics shared with the threads that count.
+//! One registry per node; nothing is global. Counters are atomics shared with the threads that
+//! count.
 
 use std::sync::atomic::AtomicU64;
 

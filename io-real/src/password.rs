@@ -1,7 +1,7 @@
 //! The superuser's first password: random, in a file that only its owner reads.
 //!
-//! The file is written before the cluster is founded and gets its name afterwards: a crash in between
-//! leaves no cluster whose password nobody knows, and a second `init` overwrites nothing.
+//! The file is written before the cluster is founded and gets its name afterwards: a crash in
+//! between leaves no cluster whose password nobody knows, and a second `init` overwrites nothing.
 //!
 //! # Invariants
 //!
@@ -82,8 +82,8 @@ pub fn existing(directory: &Path) -> Option<PathBuf> {
     path.exists().then_some(path)
 }
 
-/// The verifier for a node that founds its cluster at start, and the file it comes from: the file that
-/// is here, or a new one.
+/// The verifier for a node that founds its cluster at start, and the file it comes from: the file
+/// that is here, or a new one.
 ///
 /// # Errors
 ///

@@ -31,8 +31,8 @@ pub trait CoreNode {
 
 /// The stores of a node's shards.
 pub trait Stores {
-    /// Performs a wish. Answers that are ready at once go to `ready`, in order; the others come over
-    /// the [`Completions`] that the stores were made with.
+    /// Performs a wish. Answers that are ready at once go to `ready`, in order; the others come
+    /// over the [`Completions`] that the stores were made with.
     fn perform(&mut self, effect: StorageEffect, ready: &mut VecDeque<StorageEvent>);
     /// Closes files in good order; nothing is performed afterwards.
     fn close(&mut self) {}
@@ -82,7 +82,8 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send + 'static {
 pub trait Listener: Send + 'static {
     /// Its connections.
     type Stream: ByteStream;
-    /// The next connection. Errors concern one connection, or last until descriptors are free again.
+    /// The next connection. Errors concern one connection, or last until descriptors are free
+    /// again.
     fn accept(&mut self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
     /// The bound address.
     fn local_addr(&self) -> io::Result<String>;

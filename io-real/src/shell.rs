@@ -53,9 +53,11 @@ pub struct Setting {
     pub security: Security,
     /// How long a drain may take.
     pub drain_timeout: Duration,
+    /// Becomes true when the node is to drain.
+    pub stop: watch::Receiver<bool>,
 }
 
-/// Runs a node until it halts; `stop` becoming true drains it. Must run inside a `LocalSet`.
+/// Runs a node until it halts. Must run inside a `LocalSet`.
 ///
 /// `on_serving` is called whenever SQL begins to be served.
 pub async fn run<Net: Network, N, S, L>(
@@ -65,7 +67,6 @@ pub async fn run<Net: Network, N, S, L>(
     parts: Parts<N, S, L>,
     (completions, mut completed): (Completions, mpsc::UnboundedReceiver<Input>),
     setting: Setting,
-    stop: watch::Receiver<bool>,
     on_serving: impl Fn() + 'static,
 ) -> HaltReason
 where
@@ -98,11 +99,12 @@ where
         let serving = door.serving();
         tokio::spawn(http::serve(listener, metrics.registry(), serving, until(end.clone())));
     }
-    let clients = pgwire::serve(ports.sql, Rc::clone(&door), setting.connections_max, stop.clone());
+    let clients =
+        pgwire::serve(ports.sql, Rc::clone(&door), setting.connections_max, setting.stop.clone());
     tokio::task::spawn_local(clients);
     tokio::task::spawn_local(announce(door.serving(), on_serving));
 
-    let drained = drain(Rc::clone(&door), stop, setting.drain_timeout);
+    let drained = drain(Rc::clone(&door), setting.stop, setting.drain_timeout);
     let reason = tokio::select! {
         reason = driver.run(parts.boot, &mut completed) => reason,
         reason = drained => reason,

@@ -13,7 +13,8 @@ pub enum Exit {
     Usage = 2,
     /// `status`: a shard has no leader.
     Unhealthy = 3,
-    /// The data directory cannot be served: locked, of another node, of a newer format, not writable.
+    /// The data directory cannot be served: locked, of another node, of a newer format, not
+    /// writable.
     DataDirectory = 73,
     /// An I/O error: the node fenced itself, or the disk is full.
     Io = 74,

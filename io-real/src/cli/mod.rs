@@ -45,7 +45,8 @@ pub struct Start {
     /// Where PostgreSQL clients connect [default: 127.0.0.1:5432].
     #[arg(long, value_name = "ADDR")]
     pub sql_addr: Option<String>,
-    /// Where nodes and operators connect, or `off` [default: 127.0.0.1:7432, off with --single-node].
+    /// Where nodes and operators connect, or `off` [default: 127.0.0.1:7432, off with
+    /// --single-node].
     #[arg(long, value_name = "ADDR")]
     pub peer_addr: Option<String>,
     /// Where metrics and health are served, or `off` [default: 127.0.0.1:9090].

@@ -201,6 +201,7 @@ async fn serve(flags: &Start, settings: &Settings) -> Result<HaltReason, Failure
         boot: Input::Booted(image),
         metrics,
     };
+    let (stop, stopped) = watch::channel(false);
     let setting = Setting {
         connections_max: settings.connections_max + CONNECTIONS_SPARE,
         security: Security {
@@ -208,8 +209,8 @@ async fn serve(flags: &Start, settings: &Settings) -> Result<HaltReason, Failure
             sql_addr: addresses.sql.clone(),
         },
         drain_timeout: DRAIN_TIMEOUT,
+        stop: stopped,
     };
-    let (stop, stopped) = watch::channel(false);
     tokio::task::spawn_local(signals(stop));
     let on_serving = move || {
         addresses.announce(node);
@@ -219,7 +220,7 @@ async fn serve(flags: &Start, settings: &Settings) -> Result<HaltReason, Failure
     };
     let identity = Arc::new(Identity::new(node));
     let queue = (completions, completed);
-    let ended = shell::run(Tcp, identity, ports, parts, queue, setting, stopped, on_serving).await;
+    let ended = shell::run(Tcp, identity, ports, parts, queue, setting, on_serving).await;
     // The lock goes last.
     drop(directory);
     Ok(ended)

@@ -1,5 +1,5 @@
-//! One source of configuration: a file or the environment, checked against the schema where it stands,
-//! so that every complaint names its place.
+//! One source of configuration: a file or the environment, checked against the schema where it
+//! stands, so that every complaint names its place.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,7 +72,8 @@ impl Layer {
         Ok(layer)
     }
 
-    /// Reads variables such as `SHARDFORGE_RAFT_ELECTION_TIMEOUT_MS`, or with `__` after the section.
+    /// Reads variables such as `SHARDFORGE_RAFT_ELECTION_TIMEOUT_MS`, or with `__` after the
+    /// section.
     ///
     /// # Errors
     ///

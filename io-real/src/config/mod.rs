@@ -1,7 +1,8 @@
 //! Configuration: defaults, files, environment, flags; the last one that says something wins.
 //!
-//! Each source is checked by itself before they are laid over each other (by the crate `config`), so a
-//! mistake is reported with its file, line and key even if a later source would have hidden it.
+//! Each source is checked by itself before they are laid over each other (by the crate `config`),
+//! so a mistake is reported with its file, line and key even if a later source would have hidden
+//! it.
 //!
 //! # Source
 //!
@@ -262,8 +263,8 @@ impl Reading<'_> {
         let key = "replication.async_replication";
         Err(Complaint::new(
             self.origin(key, key),
-            "asynchronous replication could lose acknowledged writes; this database never does that. \
-             For cheaper reads set replication.consistency_level to bounded_staleness",
+            "asynchronous replication could lose acknowledged writes; this database never does \
+             that. For cheaper reads set replication.consistency_level to bounded_staleness",
         ))
     }
 

@@ -1,7 +1,7 @@
 //! Every key that a configuration may hold, what it takes, and whether it does anything yet.
 //!
-//! Environment variables, the unknown-key check, suggestions and the documentation come from this table;
-//! there is no second list.
+//! Environment variables, the unknown-key check, suggestions and the documentation come from this
+//! table; there is no second list.
 
 /// What a key takes.
 #[derive(Clone, Copy, Debug)]

@@ -1,10 +1,11 @@
-//! A node and everything its effects need, without tasks or time: one input in, all effects performed.
+//! A node and everything its effects need, without tasks or time: one input in, all effects
+//! performed.
 //!
 //! # Invariants
 //!
 //! - One input is followed by all of its effects, in order, before the next input.
-//! - Answers that are ready at once are handled in the same turn, at most [`ANSWERS_PER_TURN`] of them,
-//!   so that sockets are polled again in bounded time.
+//! - Answers that are ready at once are handled in the same turn, at most [`ANSWERS_PER_TURN`] of
+//!   them, so that sockets are polled again in bounded time.
 //! - After `Halt` nothing is performed and no input is taken.
 
 use std::collections::VecDeque;

@@ -1,13 +1,14 @@
 //! One client's socket, shared by the task that reads it and the driver that writes it.
 //!
-//! Both run on one thread. The driver appends answers and tries to write them at once; what the socket
-//! does not take stays here until the reading task, which polls the socket anyway, sees it writable.
+//! Both run on one thread. The driver appends answers and tries to write them at once; what the
+//! socket does not take stays here until the reading task, which polls the socket anyway, sees it
+//! writable.
 //!
 //! # Invariants
 //!
 //! - Bytes leave in the order they were appended.
-//! - While more than [`UNSENT_BYTES_MAX`] bytes are unsent nothing is read from the client: one that
-//!   does not read its answers cannot ask for more.
+//! - While more than [`UNSENT_BYTES_MAX`] bytes are unsent nothing is read from the client: one
+//!   that does not read its answers cannot ask for more.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -1,4 +1,5 @@
-//! HTTP for operators' tools: `/metrics`, `/healthz` (the process runs) and `/readyz` (SQL is served).
+//! HTTP for operators' tools: `/metrics`, `/healthz` (the process runs) and `/readyz` (SQL is
+//! served).
 
 use std::future::Future;
 use std::sync::Arc;

@@ -4,7 +4,8 @@
 //!
 //! - The core hears of a client only after its start-up packet, and hears of its end exactly once.
 //! - A client that is not authenticated within [`LOGIN_DEADLINE`] is closed.
-//! - What breaks the protocol is answered, logged with its reason and closed; others notice nothing.
+//! - What breaks the protocol is answered, logged with its reason and closed; others notice
+//!   nothing.
 
 use std::rc::Rc;
 use std::time::Duration;

@@ -4,8 +4,9 @@
 //!
 //! - A session that was removed is not written to any more.
 //! - A session whose statement goes on after a write (a large result, COPY) is reported as drained
-//!   whenever the socket has taken bytes. One that is ready for its next query is reported only after
-//!   [`REPORT_BYTES`]: a report is an input, and most answers are shorter than an input is worth.
+//!   whenever the socket has taken bytes. One that is ready for its next query is reported only
+//!   after [`REPORT_BYTES`]: a report is an input, and most answers are shorter than an input is
+//!   worth.
 
 use std::rc::Rc;
 
@@ -28,7 +29,8 @@ struct Session {
     connection: Rc<Connection>,
     /// Its last answer was not the end of its statement: it may wait for the socket.
     streaming: bool,
-    /// What was answered since the core last heard that the socket took something, as the core counts.
+    /// What was answered since the core last heard that the socket took something, as the core
+    /// counts.
     unreported_bytes: usize,
     dirty: bool,
 }
@@ -119,8 +121,8 @@ impl Sessions {
         }
     }
 
-    /// Writes what was answered, one write a session, and reports to `drained` what the core may wait
-    /// for.
+    /// Writes what was answered, one write a session, and reports to `drained` what the core may
+    /// wait for.
     pub fn flush(&mut self, mut drained: impl FnMut(Input)) {
         for id in self.dirty.drain(..) {
             let Some(session) = self.open.get_mut(&id) else { continue };

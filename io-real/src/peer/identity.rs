@@ -62,8 +62,8 @@ impl Identity {
         *self.cluster.lock().unwrap_or_else(PoisonError::into_inner) = frame.cluster;
     }
 
-    /// Whether to listen to a frame. While either side has no cluster it may be the beginning of one:
-    /// then the core decides.
+    /// Whether to listen to a frame. While either side has no cluster it may be the beginning of
+    /// one: then the core decides.
     ///
     /// # Errors
     ///

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //!
-//! - Sending never waits: a link's queue is bounded in frames and bytes, and what does not fit is lost.
+//! - Sending never waits: a link's queue is bounded in frames and bytes, and what does not fit is
+//!   lost.
 //! - Whenever frames were lost, or may have been, the core hears `PeerMessageFailed`.
 //! - A link that cannot connect tries again after a pause that doubles up to [`PAUSE_MAX`].
 

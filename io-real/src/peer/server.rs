@@ -1,7 +1,8 @@
 //! The peer port: accepts nodes' streams and operators' calls.
 //!
-//! gRPC's handlers are tasks of their own that never touch the node; they hand what they receive over
-//! bounded channels to the thread's local tasks, so a flood waits in its sender's HTTP/2 window.
+//! gRPC's handlers are tasks of their own that never touch the node; they hand what they receive
+//! over bounded channels to the thread's local tasks, so a flood waits in its sender's HTTP/2
+//! window.
 
 use std::future::Future;
 use std::pin::Pin;

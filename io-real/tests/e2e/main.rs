@@ -1,6 +1,7 @@
 //! The real program, as operators and clients meet it: processes, files, sockets, signals.
 //!
-//! A tool that a test needs (psql) is installed by the set-up; without it the test fails, it never skips.
+//! A tool that a test needs (psql) is installed by the set-up; without it the test fails, it never
+//! skips.
 
 mod cluster;
 mod configuration;

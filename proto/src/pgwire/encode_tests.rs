@@ -1,4 +1,5 @@
-//! Tests of the encoder: another implementation must read every message, and write it back the same.
+//! Tests of the encoder: another implementation must read every message, and write it back the
+//! same.
 
 use bytes::Bytes;
 use pgwire::messages::{DecodeContext, PgWireBackendMessage as Witness, ProtocolVersion};
@@ -20,8 +21,8 @@ fn encoded(reply: &ClientReply) -> BytesMut {
 fn witnessed(bytes: &BytesMut) -> Vec<Witness> {
     let context = DecodeContext::new(ProtocolVersion::PROTOCOL3_0);
     let (mut rest, mut messages, mut again) = (bytes.clone(), Vec::new(), BytesMut::new());
-    while let Some(message) = Witness::decode(&mut rest, &context).expect("witness reads") {
-        message.encode(&mut again).expect("witness writes");
+    while let Some(message) = Witness::decode(&mut rest, &context).unwrap() {
+        message.encode(&mut again).unwrap();
         messages.push(message);
     }
     assert!(rest.is_empty(), "bytes that are no message: {rest:?}");

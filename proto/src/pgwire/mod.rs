@@ -1,8 +1,8 @@
 //! The PostgreSQL protocol, version 3, as a server speaks it: bytes to the core's requests, and the
 //! core's replies to bytes.
 //!
-//! Our own codec, and why not the crate `pgwire`'s: `docs/decisions/0010-pgwire-codec.md`. That crate
-//! is the witness in the tests.
+//! Our own codec, and why not the crate `pgwire`'s: `docs/decisions/0010-pgwire-codec.md`. That
+//! crate is the witness in the tests.
 //!
 //! # Source
 //!

@@ -89,7 +89,7 @@ fn orders(
             if !order.starts_with(list) {
                 return Err(format!(
                     "transaction {number} read {list:?} of key {key}, which is no prefix of the final \
-                     {order:?}"
+                     {order:?}; it was {record:?}"
                 ));
             }
         }

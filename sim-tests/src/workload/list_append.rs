@@ -211,9 +211,21 @@ impl ClientScript for Appender {
                 self.failed(now, error.state.as_str(), in_block)
             }
             (Outcome::Done { .. }, Stage::Began) => self.run(0),
+            (Outcome::Done { tags, .. }, Stage::Ran(number))
+                if tags.last().is_some_and(|tag| tag == "UPDATE 0") =>
+            {
+                panic!("client {} updated no row with operation {number}", self.client)
+            }
             (Outcome::Done { rows, .. }, Stage::Ran(number)) => {
                 self.note(number, &rows);
                 self.run(number + 1)
+            }
+            // COMMIT of a failed block answers ROLLBACK.
+            (Outcome::Done { tags, .. }, Stage::Committing)
+                if tags.last().is_some_and(|tag| tag == "ROLLBACK") =>
+            {
+                self.end(now, Fate::Aborted);
+                self.pause()
             }
             (Outcome::Done { rows, .. }, Stage::Committing) => {
                 if self.single {

@@ -8,19 +8,22 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 fn run(seed: u64) -> Report {
     let folder = std::env::var("SIM_TRACE").ok();
-    match scenario::run(seed, None, folder.is_some()) {
-        Ok(report) => {
-            if let Some(folder) = folder {
-                let path = format!("{folder}/standard_seeds-{seed}.trace");
-                std::fs::write(&path, report.lines.join("\n")).expect("SIM_TRACE is a folder");
-            }
-            report
-        }
-        Err(what) => panic!(
-            "seed {seed}: {what}\nreplay: SIM_SEED={seed} cargo test -p sim-tests --test world \
-             standard_seeds"
-        ),
+    let result = scenario::run(seed, None, folder.is_some());
+    if let Some(folder) = folder {
+        let lines = match &result {
+            Ok(report) => &report.lines,
+            Err(finding) => &finding.lines,
+        };
+        let path = format!("{folder}/standard_seeds-{seed}.trace");
+        std::fs::write(&path, lines.join("\n")).expect("SIM_TRACE is a folder");
     }
+    result.unwrap_or_else(|finding| {
+        panic!(
+            "seed {seed}: {}\nreplay: SIM_SEED={seed} cargo test -p sim-tests --test world \
+             standard_seeds",
+            finding.what
+        )
+    })
 }
 
 /// `SIM_SEED` replays one; `SIM_SEEDS` and `SIM_BASE` widen; `SIM_JOBS` threads share them.

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+mod clients;
 pub mod clock;
 pub mod disk;
 pub mod fault;

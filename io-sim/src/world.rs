@@ -17,7 +17,7 @@ use shardforge_core::node::{CoreConfig, Node, Seed};
 use shardforge_core::sql::protocol::{ClientReply, ClientRequest};
 use shardforge_core::storage::port::{StorageEffect, StorageEvent};
 
-use crate::client::{Client, ClientScript, Link, Next, Outcome};
+use crate::client::{Client, ClientScript, Link, Outcome};
 use crate::clock::SkewedClock;
 use crate::fault::{Fault, FaultPlan};
 use crate::host::Host;
@@ -25,8 +25,8 @@ use crate::net::Net;
 use crate::trace::Trace;
 
 /// A query that takes longer is given up, and its connection with it.
-const QUERY_PATIENCE: Duration = Duration::from_secs(15);
-const RECONNECT_AFTER: Duration = Duration::from_millis(50);
+pub(crate) const QUERY_PATIENCE: Duration = Duration::from_secs(15);
+pub(crate) const RECONNECT_AFTER: Duration = Duration::from_millis(50);
 
 /// What a world is made of.
 #[derive(Clone, Debug)]
@@ -75,8 +75,8 @@ pub struct World {
     sequence: u64,
     queue: BTreeMap<(Mono, u64), Event>,
     pub(crate) hosts: BTreeMap<NodeId, Host>,
-    clients: Vec<Client>,
-    next_session: u64,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) next_session: u64,
     next_token: u64,
     /// The network.
     pub net: Net,
@@ -489,115 +489,5 @@ impl World {
             self.input(id, input);
         }
         self.input(id, Input::DeadlineReached);
-    }
-
-    fn connect(&mut self, number: usize) {
-        let client = &mut self.clients[number];
-        client.targets.rotate_left(1);
-        let Some(id) = client.targets.back().copied() else { return };
-        let reachable = self.net.clients_reach(id) && self.hosts[&id].is_up();
-        if !reachable {
-            return self.after(RECONNECT_AFTER, Event::Connect(number));
-        }
-        self.next_session += 1;
-        let session = SessionId(self.next_session);
-        client.link = Link::Greeting(id, session);
-        client.turn += 1;
-        client.error = None;
-        client.rows.clear();
-        client.tags.clear();
-        let turn = client.turn;
-        self.after(QUERY_PATIENCE, Event::Patience(number, turn));
-        if let Some(host) = self.hosts.get_mut(&id) {
-            host.sessions.insert(session, number);
-        }
-        self.input(id, Input::ClientConnected { session });
-        let request = ClientRequest::Startup {
-            user: "postgres".to_owned(),
-            database: "postgres".to_owned(),
-            parameters: Vec::new(),
-        };
-        self.request(id, session, request);
-    }
-
-    fn request(&mut self, id: NodeId, session: SessionId, request: ClientRequest) {
-        let life = self.hosts[&id].life;
-        let latency = self.net.latency(&mut self.net_rng);
-        self.after(latency, Event::Request(id, life, session, request));
-    }
-
-    fn client_of(&self, id: NodeId, session: SessionId) -> Option<usize> {
-        self.clients.iter().position(|client| client.session() == Some((id, session)))
-    }
-
-    fn replies(&mut self, id: NodeId, session: SessionId, replies: Vec<ClientReply>) {
-        let Some(number) = self.client_of(id, session) else { return };
-        if !self.net.clients_reach(id) {
-            return; // the client learns by its patience
-        }
-        for reply in replies {
-            if let Some(outcome) = self.clients[number].reply(reply) {
-                self.advance(number, outcome);
-            }
-        }
-    }
-
-    fn closed(&mut self, id: NodeId, session: SessionId) {
-        if let Some(host) = self.hosts.get_mut(&id) {
-            host.sessions.remove(&session);
-        }
-        if let Some(number) = self.client_of(id, session) {
-            self.drop_link(number);
-        }
-    }
-
-    fn drop_link(&mut self, number: usize) {
-        let client = &mut self.clients[number];
-        client.lost |= matches!(client.link, Link::Busy(..));
-        client.link = Link::Down;
-        client.turn += 1;
-        self.after(RECONNECT_AFTER, Event::Connect(number));
-    }
-
-    fn out_of_patience(&mut self, number: usize, turn: u64) {
-        if self.clients[number].turn == turn {
-            self.hang_up(number);
-        }
-    }
-
-    fn hang_up(&mut self, number: usize) {
-        if let Some((id, session)) = self.clients[number].session() {
-            if let Some(host) = self.hosts.get_mut(&id) {
-                host.sessions.remove(&session);
-            }
-            self.drop_link(number);
-            self.input(id, Input::ClientDisconnected { session });
-        }
-    }
-
-    /// The client is free: asks its script what to do.
-    fn advance(&mut self, number: usize, outcome: Outcome) {
-        let now = self.now;
-        let next = self.clients[number].script.next(now, outcome);
-        self.note(format_args!("client {number} {next:?}"));
-        let client = &mut self.clients[number];
-        client.turn += 1;
-        let turn = client.turn;
-        match (next, client.session()) {
-            (Next::Query(sql), Some((id, session))) => {
-                client.link = Link::Busy(id, session);
-                self.after(QUERY_PATIENCE, Event::Patience(number, turn));
-                self.request(id, session, ClientRequest::Query(sql));
-            }
-            (Next::Sleep(time), Some(_)) => self.after(time, Event::ClientWakes(number, turn)),
-            (Next::Reconnect, Some(_)) => self.hang_up(number),
-            (Next::Done, session) => {
-                client.link = Link::Done;
-                if let Some((id, session)) = session {
-                    self.input(id, Input::ClientDisconnected { session });
-                }
-            }
-            (Next::Query(_) | Next::Sleep(_) | Next::Reconnect, None) => {}
-        }
     }
 }

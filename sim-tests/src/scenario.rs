@@ -119,8 +119,7 @@ fn make(seed: u64, bug: Option<u16>, record: bool) -> (World, FaultPlan) {
     let mut cluster = Cluster { faults, ..Cluster::of(nodes) };
     cluster.config.lease_reads = rng.chance(0.8);
     let ids: Vec<NodeId> = (1..=nodes).map(NodeId::machine).collect();
-    let mut plan = FaultPlan::draw(&mut rng, &ids, SAFETY_PHASE);
-    if std::env::var_os("CALM").is_some() { plan = FaultPlan::none(); }
+    let plan = FaultPlan::draw(&mut rng, &ids, SAFETY_PHASE);
     let trace = if record { Trace::recording() } else { Trace::default() };
     (World::new(seed, &cluster, &plan, trace), plan)
 }

@@ -66,7 +66,7 @@ fn base64(text: &str) -> Option<Bytes> {
         b'/' => Some(63),
         _ => None, // not of the alphabet
     };
-    if text.len() % 4 != 0 {
+    if !text.len().is_multiple_of(4) {
         return None;
     }
     let plain = text.trim_end_matches('=');

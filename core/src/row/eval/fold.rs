@@ -87,11 +87,9 @@ fn is_immutable_cast(from: &DataType, to: &DataType) -> bool {
         matches!(ty, DataType::Date | DataType::Time | DataType::Timestamp | DataType::Array(_))
     };
     let floats_to_text = matches!(from, DataType::Float4 | DataType::Float8) && to.is_string();
-    !depends(from)
-        && !depends(to)
-        && !floats_to_text
-        && !(from.is_string() && reads_words(to))
-        && !matches!(from, DataType::Array(_))
+    let words = from.is_string() && reads_words(to);
+    let changing = depends(from) || depends(to) || floats_to_text || words;
+    !changing && !matches!(from, DataType::Array(_))
 }
 
 /// The type of a constant that takes an expression's place.

@@ -82,7 +82,11 @@ fn trigonometric(x: f64) -> Result<f64, SqlError> {
 }
 
 fn inverse(x: f64) -> Result<f64, SqlError> {
-    if x < -1.0 || 1.0 < x { Err(beyond("input is out of range")) } else { Ok(x) }
+    if !(-1.0..=1.0).contains(&x) && !x.is_nan() {
+        Err(beyond("input is out of range"))
+    } else {
+        Ok(x)
+    }
 }
 
 pub(super) fn atan2(args: Args<'_>, _: &EvalContext<'_>) -> Outcome {

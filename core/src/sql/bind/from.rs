@@ -29,7 +29,7 @@ pub(super) fn is_set_returning(name: &str) -> bool {
 
 impl Binder<'_> {
     /// The items of FROM; the level's scope then holds their columns.
-    pub(super) fn from_items(
+    pub(super) fn bind_from_items(
         &mut self,
         items: &[TableRef],
         lock: &dyn Fn(&str) -> Option<RowLock>,
@@ -38,7 +38,7 @@ impl Binder<'_> {
         for item in items {
             let before = std::mem::take(&mut self.level().scope);
             // What stands to the left is in sight for LATERAL only.
-            let (right, captures) = self.from_item(item, lock, &before)?;
+            let (right, captures) = self.bind_from_item(item, lock, &before)?;
             let mut scope = before;
             let mut added = std::mem::take(&mut self.level().scope);
             check_duplicates(&scope, &added, item)?;
@@ -62,7 +62,7 @@ impl Binder<'_> {
     }
 
     #[allow(clippy::type_complexity)]
-    fn from_item(
+    fn bind_from_item(
         &mut self,
         item: &TableRef,
         lock: &dyn Fn(&str) -> Option<RowLock>,
@@ -274,9 +274,9 @@ impl Binder<'_> {
         lock: &dyn Fn(&str) -> Option<RowLock>,
         outside: &Scope,
     ) -> Result<LogicalPlan, SqlError> {
-        let (left, left_captures) = self.from_item(&join.left, lock, outside)?;
+        let (left, left_captures) = self.bind_from_item(&join.left, lock, outside)?;
         let left_scope = std::mem::take(&mut self.level().scope);
-        let (right, lateral) = self.from_item(&join.right, lock, &left_scope)?;
+        let (right, lateral) = self.bind_from_item(&join.right, lock, &left_scope)?;
         if !left_captures.is_empty() {
             return Err(SqlError::unsupported("LATERAL at the left of a join"));
         }

@@ -30,7 +30,7 @@ impl Binder<'_> {
     ) -> Result<BoundQuery, SqlError> {
         self.check_locking(select, query)?;
         let locking = &query.locking;
-        let plan = self.from_items(&select.from, &|table| lock_of(locking, table))?;
+        let plan = self.bind_from_items(&select.from, &|table| lock_of(locking, table))?;
         let plan = self.filter(plan, select.filter.as_ref())?;
         let mut items = self.items(&select.items, Clause::Select)?;
         check_width(items.values.len())?;

@@ -58,9 +58,7 @@ impl Numbers {
     /// A sequence's next value, if a value of its block is left.
     pub fn try_sequence(&self, sequence: &SequenceDescriptor) -> Option<i64> {
         let mut sequences = self.sequences.borrow_mut();
-        let Some(block) = sequences.get_mut(&sequence.oid).filter(|block| 0 < block.left) else {
-            return None;
-        };
+        let block = sequences.get_mut(&sequence.oid).filter(|block| 0 < block.left)?;
         let value = block.next;
         block.left -= 1;
         block.next = value.saturating_add(block.increment);

@@ -291,13 +291,14 @@ impl<'a> TableWriter<'a> {
     ) -> Result<(), SqlError> {
         let table = self.access.descriptor.id;
         let mut doubtful: BTreeMap<IndexId, Vec<Key>> = BTreeMap::new();
-        let mut keys = self.context.open.bulk_keys().borrow_mut();
-        for (key, (index, ..)) in batch {
-            if !keys.is_larger(table, *index, key) {
-                doubtful.entry(*index).or_default().push(key.clone());
+        {
+            let mut keys = self.context.open.bulk_keys().borrow_mut();
+            for (key, (index, ..)) in batch {
+                if !keys.is_larger(table, *index, key) {
+                    doubtful.entry(*index).or_default().push(key.clone());
+                }
             }
         }
-        drop(keys);
         for (index, keys) in doubtful {
             let request = GetRequest {
                 place: self.access.place(index),

@@ -145,7 +145,7 @@ fn restrictions(
                     let column = column_of(column)?;
                     let ty = &table.columns.get(column)?.ty;
                     let value = key_value(value, ty, op == CompareOp::Eq, lowering)?;
-                    (op != CompareOp::Ne).then(|| Restriction {
+                    (op != CompareOp::Ne).then_some(Restriction {
                         conjunct,
                         column,
                         kind: RestrictionKind::Compare(op, value),

@@ -38,6 +38,9 @@ pub(super) enum End {
 /// What a handler of a message gives back.
 pub(super) type Flow = Result<(), End>;
 
+/// A search path and what expressions may know of the session under it.
+type KnownInfo = (Rc<[String]>, Rc<SessionInfo>);
+
 pub(crate) struct Session {
     pub(super) instance: Rc<Instance>,
     #[expect(dead_code, reason = "shown in pg_stat_activity once that is there")]
@@ -55,7 +58,7 @@ pub(crate) struct Session {
     pub(super) skip_to_sync: bool,
     pub(super) statement_deadline: Option<Mono>,
     pub(super) sequences: Rc<SequenceMemory>,
-    info: RefCell<Option<(Rc<[String]>, Rc<SessionInfo>)>>,
+    info: RefCell<Option<KnownInfo>>,
 }
 
 impl Session {

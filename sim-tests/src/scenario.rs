@@ -40,6 +40,15 @@ pub struct Report {
     pub lines: Vec<String>,
 }
 
+/// Which oracles speak.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Depth {
+    /// Raft's invariants, replicas equal after the heal, equal traces.
+    Consensus,
+    /// Those, strict serializability and liveness of every client.
+    Everything,
+}
+
 /// What an oracle found, and the trace if it was recorded.
 #[derive(Clone, Debug)]
 pub struct Finding {
@@ -89,11 +98,11 @@ fn insist(world: &mut World, queries: &[String], patience: Duration) -> Option<R
 /// # Errors
 ///
 /// What an oracle found, its name first.
-pub fn run(seed: u64, bug: Option<u16>, record: bool) -> Result<Report, Finding> {
+pub fn run(seed: u64, bug: Option<u16>, record: bool, depth: Depth) -> Result<Report, Finding> {
     let mut world = None;
     let result = catch_unwind(AssertUnwindSafe(|| {
         let (made, plan) = make(seed, bug, record);
-        attack(seed, world.insert(made), &plan)
+        attack(seed, world.insert(made), &plan, depth)
     }));
     let lines = world.map(|world: World| world.trace().lines().to_vec()).unwrap_or_default();
     let verdict = match result {
@@ -124,7 +133,7 @@ fn make(seed: u64, bug: Option<u16>, record: bool) -> (World, FaultPlan) {
     (World::new(seed, &cluster, &plan, trace), plan)
 }
 
-fn attack(seed: u64, world: &mut World, plan: &FaultPlan) -> Result<Report, String> {
+fn attack(seed: u64, world: &mut World, plan: &FaultPlan, depth: Depth) -> Result<Report, String> {
     let oracle = Rc::new(RefCell::new(RaftOracle::default()));
     let watching = Rc::clone(&oracle);
     world.observe(Box::new(move |hosts, id| watching.borrow_mut().check(hosts, id)));
@@ -145,6 +154,11 @@ fn attack(seed: u64, world: &mut World, plan: &FaultPlan) -> Result<Report, Stri
     world.run_for(LIVENESS_PHASE / 2);
     *stop.borrow_mut() = true;
     world.run_for(LIVENESS_PHASE / 2);
+    if depth == Depth::Consensus {
+        world.run_for(LIVENESS_PHASE);
+        converged::check(world).map_err(|what| format!("convergence: {what}"))?;
+        return Ok(report(world, &history.borrow()));
+    }
     if !world.clients_done() {
         return Err("liveness: a client got no answer after the heal".to_owned());
     }
@@ -155,15 +169,18 @@ fn attack(seed: u64, world: &mut World, plan: &FaultPlan) -> Result<Report, Stri
     serial::check(&history.borrow(), &last).map_err(|what| format!("serializability: {what}"))?;
     world.run_for(Duration::from_secs(5));
     converged::check(world).map_err(|what| format!("convergence: {what}"))?;
-    let history = history.borrow();
-    Ok(Report {
+    Ok(report(world, &history.borrow()))
+}
+
+fn report(world: &World, history: &History) -> Report {
+    Report {
         trace: (world.trace().hash(), world.trace().count()),
         committed: history.committed_count(),
         faults: world.fault_count,
         simulated_s: world.now().0 as f64 / 1e9,
         errors: history.errors.clone(),
         lines: Vec::new(),
-    })
+    }
 }
 
 fn lists(rows: &Rows) -> Result<BTreeMap<u32, Vec<u64>>, String> {

@@ -208,6 +208,36 @@ fn an_autocommit_statement_that_lost_is_run_again() {
     assert_eq!(world.query(&one, "select b from t"), "2\nSELECT 1\n");
 }
 
+/// A COMMIT that lost has left its block: run again, it would find nothing to commit and succeed.
+#[test]
+fn a_commit_that_lost_is_not_run_again() {
+    let mut world = World::new();
+    let (one, two) = (world.client(), world.client());
+    world.query(&one, "create table t (a int primary key, b int)");
+    world.query(&one, "insert into t values (1, 1), (2, 2), (3, 3)");
+    for extended in [false, true] {
+        world.query(&one, "begin isolation level serializable");
+        world.query(&one, "select b from t where a = 1");
+        world.query(&two, "update t set b = b + 1 where a = 1");
+        assert_eq!(
+            world.query(&one, "update t set b = 0 where a = 2"),
+            "UPDATE 1\n-- InTransaction\n"
+        );
+        let told = if extended {
+            for request in [parse("", "commit"), bind("", &[], &[]), execute(0)] {
+                one.send(request);
+            }
+            one.send(ClientRequest::Sync);
+            world.run();
+            render(&one.take())
+        } else {
+            world.query(&one, "commit")
+        };
+        assert!(told.starts_with("ERROR 40001: ") && !told.contains("COMMIT"), "{told}");
+        assert_eq!(world.query(&one, "select b from t where a = 2"), "2\nSELECT 1\n");
+    }
+}
+
 #[test]
 fn an_error_of_a_known_text_has_its_own_position() {
     let mut world = World::new();

@@ -49,6 +49,9 @@ pub(super) enum Completion {
 impl Session {
     /// Runs a statement to its end; again if it lost to others and nothing was sent.
     pub(super) async fn run_retried(&mut self, request: &Request) -> Result<Completion, SqlError> {
+        // As it was before the statement: a COMMIT that lost has left its block, and run again it would
+        // find nothing to commit and report success.
+        let alone = request.autocommit && self.transactions.block == Block::Idle;
         let mut replays = 0;
         loop {
             let mark = self.replies.mark();
@@ -66,7 +69,6 @@ impl Session {
             {
                 continue; // in the same transaction, which keeps its locks
             }
-            let alone = request.autocommit && self.transactions.block == Block::Idle;
             let lost = matches!(
                 error.state,
                 sqlstate::SERIALIZATION_FAILURE | sqlstate::DEADLOCK_DETECTED | STATEMENT_RETRY

@@ -40,7 +40,7 @@ fn run(seed: u64) -> Report {
 fn standard_seeds() {
     let (base, count) = match std::env::var("SIM_SEED") {
         Ok(seed) => (seed.parse().expect("SIM_SEED is a number"), 1),
-        Err(_) => (number("SIM_BASE", 0), number("SIM_SEEDS", 8)),
+        Err(_) => (number("SIM_BASE", 0), number("SIM_SEEDS", 4)),
     };
     let jobs = number("SIM_JOBS", 2).clamp(1, 64);
     let workers: Vec<_> = (0..jobs)

@@ -190,7 +190,7 @@ impl MemoryTxn {
         if request.reverse {
             keys.reverse();
         }
-        let max = request.rows_max.min(limit::SCAN_ROWS_MAX).max(1);
+        let max = request.rows_max.clamp(1, limit::SCAN_ROWS_MAX);
         let mut batch = ScanBatch::default();
         for key in keys {
             if max <= batch.rows.len() {

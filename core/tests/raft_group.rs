@@ -8,19 +8,22 @@ mod disk;
 mod machine;
 #[path = "raft_group/oracle.rs"]
 mod oracle;
+#[path = "raft_group/plan.rs"]
+mod plan;
 #[path = "raft_group/world.rs"]
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use world::{Plan, World};
+use plan::{Plan, Summary};
+use world::World;
 
 fn number(name: &str, default: u64) -> u64 {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
 /// Runs one seed to its end; gives the hash of its trace and what it did.
-fn run(plan: Plan) -> world::Summary {
+fn run(plan: Plan) -> Summary {
     let mut world = World::new(plan);
     world.run();
     world.summary()
@@ -30,7 +33,7 @@ fn run(plan: Plan) -> world::Summary {
 #[test]
 fn laws_of_raft_hold_under_faults() {
     let (base, seeds) = (number("RAFT_BASE", 1), number("RAFT_SEEDS", 12));
-    let mut total = world::Summary::default();
+    let mut total = Summary::default();
     for seed in base..base + seeds {
         let ran = catch_unwind(AssertUnwindSafe(|| run(Plan::faulty(seed))));
         let Ok(summary) = ran else {

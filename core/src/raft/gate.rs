@@ -7,7 +7,8 @@
 //!
 //! # Source
 //!
-//! Ongaro 2014, section 6.4.1; the restart rule is ours (openraft's own lease is zero after a start).
+//! Ongaro 2014, section 6.4.1; the restart rule is ours (openraft's own lease is zero after a
+//! start).
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -58,8 +59,8 @@ impl VoteGate {
         self.grant_until.set(self.grant_until.get().max(now + self.lease));
     }
 
-    /// Whether this voter may stand for election or grant `ask`. A transfer is the leader's own wish,
-    /// and its lease is void by then.
+    /// Whether this voter may stand for election or grant `ask`. A transfer is the leader's own
+    /// wish, and its lease is void by then.
     pub(super) fn allows(&self, now: Mono, ask: Option<&VoteAsk>) -> bool {
         let promised = now < self.start_until.get() || now < self.grant_until.get();
         let transfer = ask.is_some_and(|ask| ask.transfer);

@@ -340,9 +340,9 @@ impl RaftGroup {
 
     /// Proposes a command that was evaluated while this node led `term`.
     ///
-    /// Several calls may be under way; their entries keep the order of the first polls. It ends when
-    /// the command is applied here, certainly never will be, or a while after this node has ceased to
-    /// lead `term`. Dropping the future leaves the outcome unknown.
+    /// Several calls may be under way; their entries keep the order of the first polls. It ends
+    /// when the command is applied here, certainly never will be, or a while after this node has
+    /// ceased to lead `term`. Dropping the future leaves the outcome unknown.
     ///
     /// # Errors
     ///
@@ -442,8 +442,8 @@ impl RaftGroup {
         leads.then_some(vote.term)
     }
 
-    /// Whether this node leads and has applied an entry of its own term, so that its state holds all
-    /// that was committed before.
+    /// Whether this node leads and has applied an entry of its own term, so that its state holds
+    /// all that was committed before.
     pub fn is_serving_leader(&self) -> bool {
         let Some(term) = self.leads() else { return false };
         let applied = self.0.machine.applied().is_some_and(|at| at.term == term);
@@ -451,8 +451,8 @@ impl RaftGroup {
         bug!(self.0.config.faults, 16, true, applied)
     }
 
-    /// Whether a read at `now` needs to ask nobody: this node serves, and a quorum answered a message
-    /// that it sent less than three quarters of a lease ago.
+    /// Whether a read at `now` needs to ask nobody: this node serves, and a quorum answered a
+    /// message that it sent less than three quarters of a lease ago.
     ///
     /// `now` is the moment stamped after the read's bytes were received, on the boot clock.
     pub fn lease_valid(&self, now: Mono) -> bool {

@@ -1,4 +1,5 @@
-//! The group's log: all entries that are not purged, in memory, with a sink that makes them durable.
+//! The group's log: all entries that are not purged, in memory, with a sink that makes them
+//! durable.
 //!
 //! # Invariants
 //!

@@ -119,7 +119,8 @@ impl LogEntry {
 /// A member of a group, as the group remembers it.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where peers reach it, so that a node that joins by a message learns the others; may be empty.
+    /// Where peers reach it, so that a node that joins by a message learns the others; may be
+    /// empty.
     pub address: String,
 }
 

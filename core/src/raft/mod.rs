@@ -5,8 +5,8 @@
 //! through three ports ([`ports`]): the log, the peers, the state machine.
 //!
 //! openraft is used with the settings and gates of `docs/decisions` because its defaults are not
-//! safe for us: a restarted leader would resume its term and reuse positions of entries that its disk
-//! lost, a restarted voter would forget the leader it granted, and its lease has no margin.
+//! safe for us: a restarted leader would resume its term and reuse positions of entries that its
+//! disk lost, a restarted voter would forget the leader it granted, and its lease has no margin.
 //!
 //! # Invariants
 //!

@@ -16,8 +16,8 @@ use crate::base::id::NodeId;
 type WriteResult<T> = Result<T, OpenraftError<TypeConfig, ClientWriteError<TypeConfig>>>;
 
 impl RaftGroup {
-    /// Founds the group: its first entry names the members. Only for a group without any state; every
-    /// founder may call it with the same members.
+    /// Founds the group: its first entry names the members. Only for a group without any state;
+    /// every founder may call it with the same members.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl RaftGroup {
         self.changed(result)
     }
 
-    /// Makes `voters` (members already) the voters, through a joint membership. Voters that are left
-    /// out leave the group.
+    /// Makes `voters` (members already) the voters, through a joint membership. Voters that are
+    /// left out leave the group.
     ///
     /// # Errors
     ///
@@ -96,8 +96,8 @@ impl RaftGroup {
         self.changed(result)
     }
 
-    /// Hands leadership to `to`. The lease is void from now on, for the rest of this term; whether it
-    /// worked shows in [`Self::watch_leader`]. A transfer that fails ends in an election.
+    /// Hands leadership to `to`. The lease is void from now on, for the rest of this term; whether
+    /// it worked shows in [`Self::watch_leader`]. A transfer that fails ends in an election.
     pub fn transfer_leader(&self, to: NodeId) {
         self.inner().void_term.set(self.leads());
         let raft = self.raft().clone();
@@ -107,8 +107,8 @@ impl RaftGroup {
         });
     }
 
-    /// Stands for election now, if this node has promised nobody anything: for the preferred successor
-    /// of a leader whose node is dead. The term moves only if a majority would grant it.
+    /// Stands for election now, if this node has promised nobody anything: for the preferred
+    /// successor of a leader whose node is dead. The term moves only if a majority would grant it.
     pub fn trigger_elect(&self) {
         if !self.inner().gate.allows(self.inner().step.now(), None) {
             return;

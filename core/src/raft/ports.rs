@@ -36,7 +36,8 @@ pub enum LogRecord {
         /// The first void index.
         from: u64,
     },
-    /// Entries up to here are no longer needed; if the log ends before, it goes on after this place.
+    /// Entries up to here are no longer needed; if the log ends before, it goes on after this
+    /// place.
     Purge {
         /// The last entry not needed.
         up_to: LogPosition,
@@ -216,8 +217,8 @@ pub trait StateMachine {
     /// still lose would leave a hole.
     fn flushed(&self) -> AppliedState;
 
-    /// Applies committed entries in order, and answers each. Positions and memberships are persisted
-    /// in one batch with the data.
+    /// Applies committed entries in order, and answers each. Positions and memberships are
+    /// persisted in one batch with the data.
     fn apply(&self, entries: &[ApplyEntry]) -> Vec<ApplyAnswer>;
 
     /// If the store cannot take more now, fires when it can: applying waits for it.

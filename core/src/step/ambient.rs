@@ -1,7 +1,7 @@
 //! The one thread-local of the core: which stepper's tasks run right now.
 //!
-//! openraft asks its runtime through static methods ("spawn this", "what time is it"), so somebody has
-//! to know whose question it is. Our own code takes a [`StepHandle`] and never looks here.
+//! openraft asks its runtime through static methods ("spawn this", "what time is it"), so somebody
+//! has to know whose question it is. Our own code takes a [`StepHandle`] and never looks here.
 //!
 //! # Invariants
 //!

@@ -2,11 +2,12 @@
 //!
 //! `Node::handle` stamps a moment, hands its input to the rooms and runs the [`Stepper`] until it
 //! stalls. openraft's tasks run on it and so do our own long procedures: a statement, a distributed
-//! commit, a shard move are plain `async fn`s whose every `.await` ends in an effect and is woken by
-//! an input.
+//! commit, a shard move are plain `async fn`s whose every `.await` ends in an effect and is woken
+//! by an input.
 //!
-//! There is no reactor, no thread and no clock here: time is what [`Stepper::run_until_stalled`] was
-//! told, and a task that waits for the outside waits on a [`channel::oneshot`] that the node holds.
+//! There is no reactor, no thread and no clock here: time is what [`Stepper::run_until_stalled`]
+//! was told, and a task that waits for the outside waits on a [`channel::oneshot`] that the node
+//! holds.
 //!
 //! # Invariants
 //!

@@ -117,8 +117,8 @@ impl Drop for Stepper {
     /// dropped outside.
     fn drop(&mut self) {
         let end_all = || {
-            // A destructor may spawn; twice is enough for those that do so once, and the bound keeps a
-            // chain from running for ever.
+            // A destructor may spawn; twice is enough for those that do so once, and the bound
+            // keeps a chain from running for ever.
             for _ in 0..8 {
                 let tasks = self.handle.shared().tasks.borrow_mut().drain();
                 if tasks.is_empty() {

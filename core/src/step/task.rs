@@ -148,8 +148,8 @@ impl TaskTable {
         }
     }
 
-    /// Ends a task. The future comes back to be dropped by the caller; a task that is being polled is
-    /// only marked.
+    /// Ends a task. The future comes back to be dropped by the caller; a task that is being polled
+    /// is only marked.
     pub(super) fn abort(&mut self, id: TaskId) -> Option<Running> {
         let slot = self.slot(id)?;
         slot.aborted = true;
@@ -237,8 +237,8 @@ impl<T> TaskHandle<T> {
         Self { stepper, id, join }
     }
 
-    /// Ends the task now; whatever it held is dropped before this returns (a task that aborts itself
-    /// ends at its next `.await`).
+    /// Ends the task now; whatever it held is dropped before this returns (a task that aborts
+    /// itself ends at its next `.await`).
     pub fn abort(&self) {
         self.stepper.abort(self.id);
     }

@@ -100,7 +100,8 @@ impl Drop for Sleep {
 pub struct Elapsed;
 
 pin_project! {
-    /// A future with a deadline. The future is asked first, so one that is ready at its deadline wins.
+    /// A future with a deadline. The future is asked first, so one that is ready at its deadline
+    /// wins.
     pub struct Timeout<F> {
         sleep: Sleep,
         #[pin]

@@ -6,7 +6,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use shardforge_core::base::buggify::Faults;
 use shardforge_core::base::id::{Incarnation, NodeId, ShardId};
 use shardforge_core::base::limit;
 use shardforge_core::base::map::stable_hash;
@@ -20,63 +19,9 @@ use shardforge_core::step::Stepper;
 use crate::disk::Disk;
 use crate::machine::{Machine, MachineHandle};
 use crate::oracle::Oracle;
+use crate::plan::{Plan, Summary};
 
 const GROUP: ShardId = ShardId(1);
-
-/// What a seed does.
-#[derive(Clone)]
-pub struct Plan {
-    seed: u64,
-    nodes: u32,
-    faults: bool,
-    planted: Faults,
-    faulty_for: Duration,
-}
-
-impl Plan {
-    pub fn faulty(seed: u64) -> Self {
-        let faulty_for = Duration::from_secs(8);
-        Self { seed, nodes: 3, faults: true, planted: Faults::default(), faulty_for }
-    }
-    pub fn quiet(seed: u64, nodes: u32) -> Self {
-        let faulty_for = Duration::from_secs(4);
-        Self { seed, nodes, faults: false, planted: Faults::default(), faulty_for }
-    }
-    #[cfg(feature = "planted")]
-    pub fn planted(seed: u64, bug: u16) -> Self {
-        let planted = Faults { bug: Some(bug), buggify_seed: None };
-        Self { planted, ..Self::faulty(seed) }
-    }
-}
-
-/// What a seed did.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Summary {
-    pub trace: u64,
-    pub acknowledged: u64,
-    pub unknown: u64,
-    pub refused: u64,
-    pub lease_reads: u64,
-    pub barrier_reads: u64,
-    pub crashes: u64,
-    pub elections: u64,
-    pub snapshots: u64,
-    pub messages: u64,
-}
-
-impl Summary {
-    pub fn add(&mut self, other: &Self) {
-        self.acknowledged += other.acknowledged;
-        self.unknown += other.unknown;
-        self.refused += other.refused;
-        self.lease_reads += other.lease_reads;
-        self.barrier_reads += other.barrier_reads;
-        self.crashes += other.crashes;
-        self.elections += other.elections;
-        self.snapshots += other.snapshots;
-        self.messages += other.messages;
-    }
-}
 
 enum Event {
     Deliver { from: usize, to: usize, message: RaftMessage },

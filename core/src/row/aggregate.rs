@@ -108,8 +108,8 @@ pub fn is_aggregate(name: &str) -> bool {
     NAMES.binary_search(&name).is_ok()
 }
 
-/// The aggregate for a name and the types of its arguments (none for `count(*)`); `None` if there is
-/// no such aggregate for these types.
+/// The aggregate for a name and the types of its arguments (none for `count(*)`); `None` if there
+/// is no such aggregate for these types.
 pub fn resolve(name: &str, args: &[DataType]) -> Option<AggregateCall> {
     use AggregateKind as Kind;
     let call = |kind, args: Vec<DataType>, returns| Some(AggregateCall { kind, args, returns });
@@ -321,7 +321,9 @@ impl Accumulator {
                 *count += 1;
                 *sum += number;
                 check_sum(*sum, [old_sum, number])?;
-                if 0.0 < old_count {
+                if !number.is_finite() {
+                    *spread = f64::NAN;
+                } else if 0.0 < old_count {
                     // Youngs and Cramer: the spread without a large difference of squares.
                     let step = number * *count as f64 - *sum;
                     *spread += step * step / (*count as f64 * old_count);
@@ -550,3 +552,6 @@ fn spread_numeric(
     let result = if root { variance.sqrt_to(i32::from(variance.dscale()))? } else { variance };
     Ok(Datum::Numeric(result))
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,12 +9,15 @@ use bytes::BufMut;
 use super::datetime::{DATE_MAX, DATE_MIN, TIMESTAMP_END, TIMESTAMP_MIN};
 use super::datum::{Array, DAY_MICROS, Datum};
 use super::interval::Interval;
+use super::json;
 use super::numeric::{Numeric, Sign};
 use super::text::fit_string;
 use super::types::DataType;
 use crate::base::codec::{CodecError, Reader};
 use crate::base::error::{SqlError, sqlstate};
 
+/// The version byte of binary `jsonb`.
+const JSONB_VERSION: u8 = 1;
 const NUMERIC_POSITIVE: u16 = 0x0000;
 const NUMERIC_NEGATIVE: u16 = 0x4000;
 const NUMERIC_NAN: u16 = 0xc000;
@@ -42,6 +45,12 @@ impl Datum {
                     let missing = (*len as usize).saturating_sub(text.chars().count());
                     out.resize(out.len() + missing, b' ');
                 }
+            }
+            Self::Json(text) => {
+                if *ty == DataType::Jsonb {
+                    out.put_u8(JSONB_VERSION);
+                }
+                out.extend_from_slice(text.as_bytes());
             }
             Self::Bytea(bytes) => out.extend_from_slice(bytes),
             Self::Interval(interval) => {
@@ -145,28 +154,24 @@ fn read(ty: &DataType, reader: &mut Reader<'_>) -> Result<Datum, SqlError> {
                 None => number,
             })
         }
-        DataType::Text | DataType::Unknown | DataType::Json => {
-            Datum::text(read_text(rest(reader)?)?)
+        DataType::Json => {
+            let text = read_text(rest(reader)?)?;
+            json::check(text)?;
+            Datum::Json(text.into())
         }
+        DataType::Jsonb => {
+            if fixed::<1>(reader)?[0] != JSONB_VERSION {
+                return Err(bad("unsupported jsonb version number"));
+            }
+            Datum::Json(json::canonical(read_text(rest(reader)?)?)?.into())
+        }
+        DataType::Text | DataType::Unknown => Datum::text(read_text(rest(reader)?)?),
         DataType::Varchar(_) | DataType::Char(_) | DataType::Name | DataType::InternalChar => {
             Datum::Text(fit_string(ty, read_text(rest(reader)?)?, false)?)
         }
         DataType::Bytea => Datum::Bytea(rest(reader)?.into()),
-        DataType::Date => {
-            let days = i32::from_be_bytes(fixed(reader)?);
-            let finite = (DATE_MIN..=DATE_MAX).contains(&days);
-            if !finite && days != i32::MIN && days != i32::MAX {
-                return Err(out_of_range("date out of range"));
-            }
-            Datum::Date(days)
-        }
-        DataType::Time => {
-            let micros = i64::from_be_bytes(fixed(reader)?);
-            if !(0..=DAY_MICROS).contains(&micros) {
-                return Err(out_of_range("time out of range"));
-            }
-            Datum::Time(micros)
-        }
+        DataType::Date => Datum::Date(read_date(reader)?),
+        DataType::Time => Datum::Time(read_time(reader)?),
         DataType::Timestamp => Datum::Timestamp(read_moment(reader)?),
         DataType::Timestamptz => Datum::Timestamptz(read_moment(reader)?),
         DataType::Interval => {
@@ -187,8 +192,7 @@ fn read(ty: &DataType, reader: &mut Reader<'_>) -> Result<Datum, SqlError> {
         DataType::Int2Vector => read_array(&DataType::Int2, reader)?,
         DataType::OidVector => read_array(&DataType::Oid, reader)?,
         DataType::Void => Datum::Null,
-        DataType::Jsonb
-        | DataType::Record
+        DataType::Record
         | DataType::Any
         | DataType::AnyElement
         | DataType::AnyArray
@@ -200,6 +204,23 @@ fn read(ty: &DataType, reader: &mut Reader<'_>) -> Result<Datum, SqlError> {
 
 fn out_of_range(message: &str) -> SqlError {
     SqlError::new(sqlstate::DATETIME_FIELD_OVERFLOW, message)
+}
+
+fn read_date(reader: &mut Reader<'_>) -> Result<i32, SqlError> {
+    let days = i32::from_be_bytes(fixed(reader)?);
+    let finite = (DATE_MIN..=DATE_MAX).contains(&days);
+    if !finite && days != i32::MIN && days != i32::MAX {
+        return Err(out_of_range("date out of range"));
+    }
+    Ok(days)
+}
+
+fn read_time(reader: &mut Reader<'_>) -> Result<i64, SqlError> {
+    let micros = i64::from_be_bytes(fixed(reader)?);
+    if !(0..=DAY_MICROS).contains(&micros) {
+        return Err(out_of_range("time out of range"));
+    }
+    Ok(micros)
 }
 
 fn read_moment(reader: &mut Reader<'_>) -> Result<i64, SqlError> {

@@ -1,8 +1,8 @@
 //! One SQL value.
 //!
-//! A datum does not carry its type's modifier, and strings of every string type are [`Datum::Text`].
-//! `character(n)` values are kept without their trailing blanks, which makes comparison, hashing and
-//! keys right by themselves; rendering pads them again.
+//! A datum does not carry its type's modifier, and strings of every string type are
+//! [`Datum::Text`]. `character(n)` values are kept without their trailing blanks, which makes
+//! comparison, hashing and keys right by themselves; rendering pads them again.
 //!
 //! # Source
 //!
@@ -18,6 +18,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::codec;
 use super::interval::Interval;
+use super::json;
 use super::numeric::Numeric;
 use super::types::DataType;
 use crate::base::codec::CodecError;
@@ -163,8 +164,10 @@ pub enum Datum {
     Float8(f64),
     /// `numeric`.
     Numeric(Numeric),
-    /// Every string type, `json` and literals of type unknown.
+    /// Every string type, and literals of type unknown.
     Text(Text),
+    /// `json` as it was written, `jsonb` in its canonical form.
+    Json(Text),
     /// `bytea`.
     Bytea(Blob),
     /// `date`: days since 2000-01-01; `i32::MIN` and `i32::MAX` are the infinities.
@@ -209,10 +212,10 @@ impl Datum {
         }
     }
 
-    /// The string, if it is one.
+    /// The string, if it is one, or the text of a JSON value.
     pub fn as_str(&self) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text.as_str()),
+            Self::Text(text) | Self::Json(text) => Some(text.as_str()),
             _ => None, // binding has made sure of the type
         }
     }
@@ -240,6 +243,7 @@ impl Datum {
             Self::Float8(_) => DataType::Float8,
             Self::Numeric(_) => DataType::NUMERIC,
             Self::Text(_) => DataType::Text,
+            Self::Json(_) => DataType::Jsonb,
             Self::Bytea(_) => DataType::Bytea,
             Self::Date(_) => DataType::Date,
             Self::Time(_) => DataType::Time,
@@ -255,7 +259,7 @@ impl Datum {
     /// Bytes of memory that it takes, roughly: for budgets.
     pub fn size_bytes(&self) -> usize {
         let heap = match self {
-            Self::Text(text) => text.len() + 16,
+            Self::Text(text) | Self::Json(text) => text.len() + 16,
             Self::Bytea(bytes) => bytes.len() + 16,
             Self::Numeric(number) => number.digits().len() * 2 + 16,
             Self::Array(array) => 48 + array.items.iter().map(Self::size_bytes).sum::<usize>(),
@@ -285,9 +289,10 @@ impl Datum {
             (Self::Uuid(left), Self::Uuid(right)) => left.cmp(right),
             (Self::Oid(left), Self::Oid(right)) => left.cmp(right),
             (Self::Array(left), Self::Array(right)) => compare_arrays(left, right),
+            (Self::Json(left), Self::Json(right)) => json::compare(left, right),
             (Self::Date(left), Self::Timestamp(right)) => date_to_timestamp(*left).cmp(right),
             (Self::Timestamp(left), Self::Date(right)) => left.cmp(&date_to_timestamp(*right)),
-            _ => self.compare_unlike(other), // numbers of different kinds, or a mistake of the binder
+            _ => self.compare_unlike(other), // numbers of different kinds, or no match
         }
     }
 
@@ -335,7 +340,8 @@ impl Datum {
             Self::Interval(_) => 7,
             Self::Uuid(_) => 8,
             Self::Array(_) => 9,
-            Self::Null => 10,
+            Self::Json(_) => 10,
+            Self::Null => 11,
         }
     }
 }
@@ -405,6 +411,7 @@ impl Hash for Datum {
             Self::Interval(value) => value.span().hash(state),
             Self::Uuid(value) => value.hash(state),
             Self::Array(array) => array.items.hash(state),
+            Self::Json(text) => json::hash(text, state),
         }
     }
 }

@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 
 use crate::base::error::{SqlError, sqlstate};
 
-/// Appends a double; `extra_float_digits` above zero means the shortest form that reads back the same.
+/// Appends a double; `extra_float_digits` above zero means the shortest form that reads back the
+/// same.
 pub fn write_f64(out: &mut String, value: f64, extra_float_digits: i32) {
     if write_special(out, value) {
         return;
@@ -45,7 +46,8 @@ fn write_special(out: &mut String, value: f64) -> bool {
     true
 }
 
-/// `scientific` is Rust's shortest `{:e}`; the plain form is used for exponents in `-4..exponent_max`.
+/// `scientific` is Rust's shortest `{:e}`; the plain form is used for exponents in
+/// `-4..exponent_max`.
 fn write_shortest(out: &mut String, scientific: &str, exponent_max: i32) {
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((scientific, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
@@ -116,10 +118,21 @@ fn out_of_range(text: &str, type_name: &str) -> SqlError {
 pub fn parse_f64(text: &str) -> Result<f64, SqlError> {
     let name = "double precision";
     let trimmed = check_syntax(text, name)?;
+    if let Some(value) = parse_hex(trimmed) {
+        return Ok(value);
+    }
     let value: f64 = trimmed.parse().map_err(|_| invalid(text, name))?;
     let lost = (value == 0.0 && has_nonzero_digit(trimmed))
         || (value.is_infinite() && trimmed.contains(|c: char| c.is_ascii_digit()));
     if lost { Err(out_of_range(trimmed, name)) } else { Ok(value) }
+}
+
+/// Whole hexadecimal numbers, which C's `strtod` takes.
+fn parse_hex(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let digits = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))?;
+    let value = u64::from_str_radix(digits, 16).ok()? as f64;
+    Some(if text.starts_with('-') { -value } else { value })
 }
 
 /// Reads a float.

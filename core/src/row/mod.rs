@@ -14,6 +14,7 @@ pub mod eval;
 pub mod float;
 pub mod functions;
 pub mod interval;
+pub mod json;
 pub mod numeric;
 pub mod scan_program;
 pub mod text;

@@ -14,7 +14,6 @@ use crate::base::error::{SqlError, sqlstate};
 use crate::base::limit;
 
 mod array;
-mod json;
 
 /// Resolves OIDs of named things, for the `reg…` types.
 pub trait OidNames {
@@ -76,6 +75,7 @@ impl Datum {
             Self::Float4(value) => float::write_f32(out, *value, options.extra_float_digits),
             Self::Float8(value) => float::write_f64(out, *value, options.extra_float_digits),
             Self::Numeric(value) => display(out, value),
+            Self::Json(text) => out.push_str(text),
             Self::Text(text) => {
                 out.push_str(text);
                 pad(ty, text, |blanks| out.extend(std::iter::repeat_n(' ', blanks)));
@@ -228,9 +228,10 @@ pub fn parse_text(
         DataType::Interval => Datum::Interval(parse_interval(text)?),
         DataType::Uuid => Datum::Uuid(parse_uuid(text)?),
         DataType::Json => {
-            json::check(text)?;
-            Datum::text(text)
+            super::json::check(text)?;
+            Datum::Json(text.into())
         }
+        DataType::Jsonb => Datum::Json(super::json::canonical(text)?.into()),
         DataType::Oid | DataType::Xid => Datum::Oid(parse_oid(text, &ty.name())?),
         DataType::Regclass
         | DataType::Regtype
@@ -241,8 +242,7 @@ pub fn parse_text(
         DataType::Int2Vector => parse_vector(&DataType::Int2, text, context)?,
         DataType::OidVector => parse_vector(&DataType::Oid, text, context)?,
         DataType::Void => Datum::Null,
-        DataType::Jsonb
-        | DataType::Record
+        DataType::Record
         | DataType::Any
         | DataType::AnyElement
         | DataType::AnyArray
@@ -310,13 +310,19 @@ fn parse_named_oid(ty: &DataType, text: &str) -> Result<u32, SqlError> {
             Some(element) => (element, true),
             None => (lower.as_str(), false),
         };
+        // Arrays are also called by the names that the catalog has for them.
+        let (name, array) = match name.strip_prefix('_') {
+            Some(element) if !array => (element, true),
+            _ => (name, array), // a name as SQL writes it
+        };
         let named = DataType::from_sql_name(name.trim(), &[])?;
         return Ok(if array { DataType::array_of(named).oid() } else { named.oid() });
     }
     Err(SqlError::unsupported(format!("a name as {} here", ty.name())))
 }
 
-/// A string as a type takes it. `explicit` casts cut, others refuse what is too long, except blanks.
+/// A string as a type takes it. `explicit` casts cut, others refuse what is too long, except
+/// blanks.
 ///
 /// # Errors
 ///
@@ -461,4 +467,4 @@ fn parse_vector(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

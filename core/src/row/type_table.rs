@@ -1,7 +1,7 @@
 //! The types we know, as PostgreSQL 15 numbers and describes them, and which casts exist.
 //!
-//! Pure data: rows of `pg_type` and `pg_cast`, taken from a PostgreSQL 15 server. What a cast does is
-//! in `cast.rs`; how a type is spelled and modified is in `types.rs`.
+//! Pure data: rows of `pg_type` and `pg_cast`, taken from a PostgreSQL 15 server. What a cast
+//! does is in `cast.rs`; how a type is spelled and modified is in `types.rs`.
 
 use super::types::CastContext::{self, Assignment, Explicit, Implicit};
 

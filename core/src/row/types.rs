@@ -66,7 +66,7 @@ pub enum DataType {
     Uuid,
     /// `json`: the text as given, checked.
     Json,
-    /// `jsonb`: known by name, not implemented.
+    /// `jsonb`: JSON in canonical form.
     Jsonb,
     /// `oid`.
     Oid,
@@ -428,6 +428,7 @@ impl DataType {
             "interval" => return time_of(Self::Interval, name, modifiers),
             "uuid" => Self::Uuid,
             "json" => Self::Json,
+            "jsonb" => Self::Jsonb,
             "oid" => Self::Oid,
             "xid" => Self::Xid,
             "regclass" => Self::Regclass,
@@ -453,7 +454,6 @@ impl DataType {
 /// The error for a name that means no type here: known to PostgreSQL, or to nobody.
 fn no_such_type(name: &str) -> SqlError {
     const LATER: &[&str] = &[
-        "jsonb",
         "timetz",
         "time with time zone",
         "xml",

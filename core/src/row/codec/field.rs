@@ -48,7 +48,7 @@ pub fn encode_field(out: &mut Vec<u8>, ty: &DataType, datum: &Datum) -> bool {
         (DataType::Float4, Datum::Float4(value)) => out.put_f32_le(*value),
         (DataType::Float8, Datum::Float8(value)) => out.put_f64_le(*value),
         (DataType::Numeric { .. }, Datum::Numeric(number)) => encode_numeric(out, number),
-        (DataType::Json, Datum::Text(text)) => put_blob(out, text.as_bytes()),
+        (DataType::Json | DataType::Jsonb, Datum::Json(text)) => put_blob(out, text.as_bytes()),
         (_, Datum::Text(text)) if ty.is_string() => put_blob(out, text.as_bytes()),
         (DataType::Bytea, Datum::Bytea(bytes)) => put_blob(out, bytes),
         (DataType::Interval, Datum::Interval(interval)) => {
@@ -226,11 +226,14 @@ pub fn decode_field(reader: &mut Reader<'_>, ty: &DataType) -> Result<Datum, Cod
         | DataType::Char(_)
         | DataType::InternalChar
         | DataType::Name
-        | DataType::Json
         | DataType::Unknown => {
             let bytes = reader.blob(limit::ROW_BYTES_MAX)?;
             let text = std::str::from_utf8(bytes);
             Datum::text(text.map_err(|_| CodecError::Malformed("text is not UTF-8"))?)
+        }
+        DataType::Json | DataType::Jsonb => {
+            let text = std::str::from_utf8(reader.blob(limit::ROW_BYTES_MAX)?);
+            Datum::Json(text.map_err(|_| CodecError::Malformed("json is not UTF-8"))?.into())
         }
         DataType::Bytea => Datum::Bytea(reader.blob(limit::ROW_BYTES_MAX)?.into()),
         DataType::Array(_) | DataType::Int2Vector | DataType::OidVector => {
@@ -238,8 +241,7 @@ pub fn decode_field(reader: &mut Reader<'_>, ty: &DataType) -> Result<Datum, Cod
             let items = decode_items(element, reader.blob(limit::ROW_BYTES_MAX)?)?;
             Datum::Array(Array { element: element.clone(), items }.into())
         }
-        DataType::Jsonb
-        | DataType::Void
+        DataType::Void
         | DataType::Record
         | DataType::Any
         | DataType::AnyElement

@@ -1,7 +1,8 @@
 //! Keys that sort as bytes the way their columns sort as values.
 //!
-//! A column is self-delimiting and no column is a prefix of another, so concatenation keeps the order.
-//! Ascending order puts nulls last and descending order first, as PostgreSQL's defaults do.
+//! A column is self-delimiting and no column is a prefix of another, so concatenation keeps the
+//! order. Ascending order puts nulls last and descending order first, as PostgreSQL's defaults
+//! do.
 //!
 //! ```text
 //! null          02
@@ -18,8 +19,8 @@
 //! array         (02 · column) for each element, then 01
 //! ```
 //!
-//! What does not order values is lost: a numeric's display scale, an interval's split into months and
-//! days, a negative zero. A column that needs them is stored in the row's value as well.
+//! What does not order values is lost: a numeric's display scale, an interval's split into months
+//! and days, a negative zero. A column that needs them is stored in the row's value as well.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -82,7 +83,8 @@ fn encode(out: &mut Vec<u8>, datum: &Datum) {
             out.extend_from_slice(&flipped.to_be_bytes());
         }
         Datum::Numeric(number) => encode_numeric(out, number),
-        Datum::Text(text) => encode_bytes(out, text.as_bytes()),
+        // The order of jsonb is not that of its text; equality is, apart from trailing zeros.
+        Datum::Text(text) | Datum::Json(text) => encode_bytes(out, text.as_bytes()),
         Datum::Bytea(bytes) => encode_bytes(out, bytes),
         Datum::Interval(interval) => {
             let flipped = (interval.span() as u128) ^ (1 << 127);
@@ -236,10 +238,13 @@ fn decode(reader: &mut KeyReader<'_>, ty: &DataType) -> Result<Datum, CodecError
         | DataType::Char(_)
         | DataType::InternalChar
         | DataType::Name
-        | DataType::Json
         | DataType::Unknown => {
             let text = String::from_utf8(reader.bytes()?);
             Datum::Text(text.map_err(|_| CodecError::Malformed("text is not UTF-8"))?.into())
+        }
+        DataType::Json | DataType::Jsonb => {
+            let text = String::from_utf8(reader.bytes()?);
+            Datum::Json(text.map_err(|_| CodecError::Malformed("json is not UTF-8"))?.into())
         }
         DataType::Bytea => Datum::Bytea(reader.bytes()?.into()),
         DataType::Date => Datum::Date((u32::from_be_bytes(reader.array()?) ^ 0x8000_0000) as i32),
@@ -258,8 +263,7 @@ fn decode(reader: &mut KeyReader<'_>, ty: &DataType) -> Result<Datum, CodecError
         DataType::Array(element) => decode_array(reader, element)?,
         DataType::Int2Vector => decode_array(reader, &DataType::Int2)?,
         DataType::OidVector => decode_array(reader, &DataType::Oid)?,
-        DataType::Jsonb
-        | DataType::Void
+        DataType::Void
         | DataType::Record
         | DataType::Any
         | DataType::AnyElement

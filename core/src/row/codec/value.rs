@@ -5,8 +5,8 @@
 //! null bitmap (a bit a column, lowest bit first; 1 is null) · the columns that are not null
 //! ```
 //!
-//! The bytes carry no types: who decodes brings those of the table. A row written before a column was
-//! added has fewer columns; the missing ones take the default that the caller gives.
+//! The bytes carry no types: who decodes brings those of the table. A row written before a column
+//! was added has fewer columns; the missing ones take the default that the caller gives.
 
 use crate::base::codec::{CodecError, Reader, put_varint};
 use crate::base::error::{SqlError, sqlstate};
@@ -115,8 +115,8 @@ pub struct RowDecoder {
 }
 
 impl RowDecoder {
-    /// A decoder for these columns. `defaults` are for columns that a row does not have yet; columns
-    /// past their end take null.
+    /// A decoder for these columns. `defaults` are for columns that a row does not have yet;
+    /// columns past their end take null.
     pub fn new(types: Vec<DataType>, defaults: Vec<Datum>) -> Self {
         let columns = types
             .into_iter()

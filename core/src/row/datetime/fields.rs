@@ -9,7 +9,37 @@ const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 const EPOCH_SECONDS: i64 = 10_957 * 86_400;
 
+/// Units that exist, for one type or another.
+const UNITS: &[&str] = &[
+    "century",
+    "day",
+    "decade",
+    "dow",
+    "doy",
+    "epoch",
+    "hour",
+    "isodow",
+    "isoyear",
+    "julian",
+    "microseconds",
+    "millennium",
+    "milliseconds",
+    "minute",
+    "month",
+    "quarter",
+    "second",
+    "timezone",
+    "timezone_hour",
+    "timezone_minute",
+    "week",
+    "year",
+];
+
 fn unknown(field: &str, type_name: &str) -> SqlError {
+    if UNITS.contains(&canonical(field).as_str()) {
+        let message = format!("unit \"{field}\" not supported for type {type_name}");
+        return SqlError::new(sqlstate::FEATURE_NOT_SUPPORTED, message);
+    }
     SqlError::new(
         sqlstate::INVALID_PARAMETER_VALUE,
         format!("unit \"{field}\" not recognized for type {type_name}"),
@@ -105,12 +135,19 @@ pub fn date_part(
         ("century", _) => period(year, 100),
         ("millennium", _) => period(year, 1_000),
         ("julian", _) if !has_time => days + 2_451_545,
+        ("julian", _) => return julian(days, micros),
         ("timezone", Some(offset)) => i64::from(offset),
         ("timezone_hour", Some(offset)) => i64::from(offset / 3_600),
         ("timezone_minute", Some(offset)) => i64::from(offset / 60 % 60),
         _ => return Err(unknown(field, type_name)),
     };
     Ok(Numeric::from(value))
+}
+
+/// Julian days with the part of the day that has passed.
+fn julian(days: i64, micros: i64) -> Result<Numeric, SqlError> {
+    let part = Numeric::from(micros).div(&Numeric::from(DAY))?;
+    Numeric::from(days + 2_451_545).add(&part)
 }
 
 /// The century or millennium of a year: they begin with year 1, and there is none 0.

@@ -67,8 +67,8 @@ impl Parts {
             }
             "year" | "yr" | "y" => self.months += (value * 12.0).round(),
             "decade" | "dec" => self.months += (value * 120.0).round(),
-            "century" | "cent" | "c" => self.months += (value * 1_200.0).round(),
-            "millennium" | "mil" => self.months += (value * 12_000.0).round(),
+            "century" | "centurie" | "cent" | "c" => self.months += (value * 1_200.0).round(),
+            "millennium" | "millennia" | "mil" => self.months += (value * 12_000.0).round(),
             _ => return None, // no unit of time
         }
         Some(())

@@ -1,7 +1,7 @@
 //! Dates, times, time zones and intervals: the calendar, and PostgreSQL's text forms of them.
 //!
-//! Moments are microseconds since 2000-01-01, as PostgreSQL stores them. Time zones are jiff's, from
-//! the database bundled with it; everything else is computed here.
+//! Moments are microseconds since 2000-01-01, as PostgreSQL stores them. Time zones are jiff's,
+//! from the database bundled with it; everything else is computed here.
 
 mod calendar;
 mod fields;

@@ -1,7 +1,7 @@
 //! Dates and times from text: ISO 8601, PostgreSQL's words, and month names.
 //!
-//! Fields are read one by one and then put together; numbers separated by slashes or dashes are month,
-//! day, year unless they begin with a year (`DateStyle = ISO, MDY`).
+//! Fields are read one by one and then put together; numbers separated by slashes or dashes are
+//! month, day, year unless they begin with a year (`DateStyle = ISO, MDY`).
 
 use super::calendar::{date_in_range, days_from_civil, days_in_month, timestamp_in_range};
 use super::zone::{Zone, abbreviation};
@@ -406,7 +406,14 @@ fn scan_word(scanner: &mut Scanner<'_>, fields: &mut Fields) -> Result<(), Fault
         }
         fields.month = Some(month + 1);
         // `Jan-08-1999`.
-        scanner.eat(b'-');
+        if scanner.eat(b'-') {
+            let day = scanner.digits();
+            fields.numbers.push((number(day)?, day.len()));
+            if scanner.eat(b'-') {
+                let year = scanner.digits();
+                fields.numbers.push((number(year)?, year.len()));
+            }
+        }
         return Ok(());
     }
     if name_index(&WEEKDAYS, word).is_some() {

@@ -25,7 +25,7 @@ proptest! {
     }
 
     #[test]
-    fn intervals_read_back(months in -5_000i32..5_000, days in -900i32..900, micros in any::<i32>()) {
+    fn intervals_read_back(months in -5_000..5_000, days in -900..900, micros in any::<i32>()) {
         let interval = crate::row::interval::Interval { months, days, micros: i64::from(micros) };
         let mut text = String::new();
         write_interval(&mut text, &interval);

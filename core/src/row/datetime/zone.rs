@@ -123,6 +123,22 @@ impl Zone {
         }
     }
 
+    /// The abbreviation in use at a moment, such as `EDT`.
+    pub fn abbreviation_at(&self, micros: i64) -> String {
+        match &self.rule {
+            Rule::Fixed(_) => self.name.clone(),
+            Rule::Named(zone) => {
+                let seconds = micros.div_euclid(SECOND) + EPOCH_SECONDS;
+                let (min, max) =
+                    (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+                jiff::Timestamp::from_second(seconds.clamp(min, max)).map_or_else(
+                    |_| self.name.clone(),
+                    |moment| zone.to_offset_info(moment).abbreviation().to_owned(),
+                )
+            }
+        }
+    }
+
     /// Local time (microseconds) at a moment.
     pub fn to_local(&self, micros: i64) -> i64 {
         micros.saturating_add(i64::from(self.offset_at(micros)) * SECOND)

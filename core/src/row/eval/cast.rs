@@ -10,6 +10,7 @@ use crate::base::error::{SqlError, sqlstate};
 use crate::row::datetime::{date_in_range, timestamp_in_range};
 use crate::row::datum::{DAY_MICROS, Datum, date_to_timestamp};
 use crate::row::interval::Interval;
+use crate::row::json::{self, Json};
 use crate::row::numeric::Numeric;
 use crate::row::text::{fit_string, parse_bool, parse_text};
 use crate::row::types::DataType;
@@ -23,8 +24,8 @@ fn datetime_out_of_range(type_name: &str) -> SqlError {
     SqlError::new(sqlstate::DATETIME_FIELD_OVERFLOW, format!("{type_name} out of range"))
 }
 
-/// Casts a value. `from` is the type it has, `to` the type wanted, with modifier. An `explicit` cast
-/// cuts strings that are too long; others refuse them.
+/// Casts a value. `from` is the type it has, `to` the type wanted, with modifier. An `explicit`
+/// cast cuts strings that are too long; others refuse them.
 ///
 /// # Errors
 ///
@@ -55,7 +56,8 @@ pub fn cast(
                 _ => char::from(byte).to_string().into(), // one ASCII character
             }))
         }
-        (_, to) if to.is_string() || *to == DataType::Json => {
+        (Datum::Json(text), _) if !to.is_string() => cast_json(text, to)?,
+        (_, to) if to.is_string() => {
             let text = match datum {
                 Datum::Bool(value) => (if *value { "true" } else { "false" }).to_owned(),
                 _ => datum.to_text(&from.without_modifier(), &context.render_options()),
@@ -109,6 +111,28 @@ fn cast_text(
             other => other,
         },
         _ => parse_text(to, text, &context.moment()),
+    }
+}
+
+/// JSON as JSON of the other kind, and its scalars as values of SQL.
+fn cast_json(text: &str, to: &DataType) -> Result<Option<Datum>, SqlError> {
+    match to {
+        DataType::Json => return Ok(Some(Datum::Json(text.into()))),
+        DataType::Jsonb => return Ok(Some(Datum::Json(json::canonical(text)?.into()))),
+        _ => {} // a scalar, or nothing
+    }
+    match (json::parse(text, "json")?, to) {
+        (Json::Bool(value), DataType::Bool) => Ok(Some(Datum::Bool(value))),
+        (Json::Number(value), _) if *to != DataType::Bool => cast_numeric(&value, to),
+        (other, _) => {
+            let kind = match other {
+                Json::Number(_) => "numeric",
+                _ => other.type_name(),
+            };
+            let name = to.base_name();
+            let message = format!("cannot cast jsonb {kind} to type {name}");
+            Err(SqlError::new(sqlstate::INVALID_PARAMETER_VALUE, message))
+        }
     }
 }
 
@@ -252,7 +276,10 @@ fn midnight(days: i32) -> Result<i64, SqlError> {
         return Ok(micros);
     }
     let exact = i128::from(days) * i128::from(DAY_MICROS);
-    timestamp_in_range(exact).ok_or_else(|| datetime_out_of_range("date"))
+    timestamp_in_range(exact).ok_or_else(|| {
+        let message = "date out of range for timestamp";
+        SqlError::new(sqlstate::DATETIME_FIELD_OVERFLOW, message)
+    })
 }
 
 fn day_of(local: i64) -> Result<i32, SqlError> {

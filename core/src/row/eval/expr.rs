@@ -250,11 +250,13 @@ impl Expr {
 
     /// A call; comparisons become [`Expr::Compare`].
     pub fn call(function: &FunctionDef, args: Vec<Self>, ty: DataType) -> Self {
-        if let (Implementation::Compare(op), Ok([left, right])) =
-            (function.implementation, <[Self; 2]>::try_from(args.clone()))
-        {
-            return Self::Compare { op, left: Box::new(left), right: Box::new(right) };
-        }
+        let args = match (function.implementation, <[Self; 2]>::try_from(args)) {
+            (Implementation::Compare(op), Ok([left, right])) => {
+                return Self::compare(op, left, right);
+            }
+            (_, Ok(pair)) => Vec::from(pair),
+            (_, Err(args)) => args,
+        };
         Self::Call { function: FunctionId(function.oid), args, ty }
     }
 

@@ -7,8 +7,8 @@ use crate::row::datum::Datum;
 use crate::row::functions::{self, Volatility};
 use crate::row::types::DataType;
 
-/// Replaces every part that is the same for all rows by its value: immutable functions of constants,
-/// and casts that depend on nothing but their operand.
+/// Replaces every part that is the same for all rows by its value: immutable functions of
+/// constants, and casts that depend on nothing but their operand.
 ///
 /// What would raise an error stays as it is, so that it is raised when (and only if) it is reached.
 /// Stable functions stay too: the plan may outlive the statement.
@@ -43,7 +43,10 @@ fn simplify(expr: &mut Expr) {
         Expr::Or(parts) => (parts, true),
         _ => return, // nothing to drop
     };
-    let is = |part: &Expr, value: bool| matches!(part, Expr::Const(Datum::Bool(found), _) if *found == value);
+    let is = |part: &Expr, value: bool| match part {
+        Expr::Const(Datum::Bool(found), _) => *found == value,
+        _ => false, // known only at the row
+    };
     if parts.first().is_some_and(|first| is(first, decisive)) {
         *expr = Expr::Const(Datum::Bool(decisive), DataType::Bool);
         return;

@@ -1,8 +1,8 @@
 //! Scalar expressions after binding, and their evaluation over a row.
 //!
 //! An [`Expr`] has no names left: columns and parameters are numbers, functions are OIDs of
-//! [`super::functions`], types are decided and casts are written out. It travels between nodes inside
-//! a `ScanProgram`, as a flat list whose depth is checked when it is read.
+//! [`super::functions`], types are decided and casts are written out. It travels between nodes
+//! inside a `ScanProgram`, as a flat list whose depth is checked when it is read.
 //!
 //! Subqueries, sequences and look-ups in the catalog are the business of floors above; they come in
 //! through the ports of [`EvalContext`].

@@ -6,6 +6,8 @@
 //! Alternatives prefer the leftmost, where PostgreSQL prefers the longest; whether there is a match
 //! does not depend on it.
 
+use std::sync::Mutex;
+
 use regex::{Regex, RegexBuilder};
 
 use crate::base::error::{SqlError, sqlstate};
@@ -118,6 +120,35 @@ pub fn compile_regex(pattern: &str, case_insensitive: bool) -> Result<Regex, Sql
         let message = "regular expression is too long";
         return Err(SqlError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message));
     }
+    // A poisoned cache is still a cache: entries are whole or absent.
+    let mut cache = COMPILED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let same = |entry: &Compiled| entry.fold == case_insensitive && entry.pattern == pattern;
+    if let Some(at) = cache.iter().position(same) {
+        // The last used goes first.
+        cache[..=at].rotate_right(1);
+        return Ok(cache[0].regex.clone());
+    }
+    let regex = compile(pattern, case_insensitive)?;
+    cache.truncate(COMPILED_MAX - 1);
+    let entry =
+        Compiled { pattern: pattern.to_owned(), fold: case_insensitive, regex: regex.clone() };
+    cache.insert(0, entry);
+    Ok(regex)
+}
+
+struct Compiled {
+    pattern: String,
+    fold: bool,
+    regex: Regex,
+}
+
+/// Compiled patterns kept: compiling costs a thousand times what matching a short string does.
+const COMPILED_MAX: usize = 32;
+
+/// The patterns used last. A memo of a pure function: it changes no result.
+static COMPILED: Mutex<Vec<Compiled>> = Mutex::new(Vec::new());
+
+fn compile(pattern: &str, case_insensitive: bool) -> Result<Regex, SqlError> {
     let translated = translate(pattern);
     RegexBuilder::new(&translated)
         .case_insensitive(case_insensitive)
@@ -136,7 +167,17 @@ pub fn compile_regex(pattern: &str, case_insensitive: bool) -> Result<Regex, Sql
                 if last.contains("not supported") {
                     return SqlError::unsupported("this regular expression").detail(last);
                 }
-                let message = format!("invalid regular expression: {last}");
+                let reason = match last {
+                    _ if last.contains("unclosed character class") => "brackets [] not balanced",
+                    _ if last.contains("unclosed group") || last.contains("unopened group") => {
+                        "parentheses () not balanced"
+                    }
+                    _ if last.contains("repetition operator missing") => {
+                        "quantifier operand invalid"
+                    }
+                    other => other,
+                };
+                let message = format!("invalid regular expression: {reason}");
                 SqlError::new(sqlstate::INVALID_REGULAR_EXPRESSION, message)
             }
         })

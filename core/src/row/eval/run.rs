@@ -58,8 +58,8 @@ fn boolean(value: Option<bool>) -> Datum {
 impl<'a> Run<'a> {
     /// The value; leaves are borrowed.
     ///
-    /// This and `truth` are what recursion goes through: every arm is one call, so that their frames
-    /// stay small.
+    /// This and `truth` are what recursion goes through: every arm is one call, so that their
+    /// frames stay small.
     fn value(&self, expr: &'a Expr, depth: usize) -> Value<'a> {
         match expr {
             Expr::Const(datum, _) => Ok(Cow::Borrowed(datum)),

@@ -1,5 +1,6 @@
 //! Evaluation: three-valued logic, choice, travel, folding.
 
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -204,7 +205,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_an_expression_or_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
+    fn any_bytes_are_an_expression_or_an_error(bytes in vec(any::<u8>(), 0..60)) {
         let _ = from_versioned::<Expr>(1, &bytes);
     }
 
@@ -222,4 +223,17 @@ proptest! {
         let expected = matches(text.as_bytes(), pattern.as_bytes());
         prop_assert_eq!(like_matches(&text, &pattern, Some('\\')).unwrap(), expected);
     }
+}
+
+#[test]
+fn casts_agree_with_postgres() {
+    use crate::row::text::tests::{check_cases, named_type, shown};
+    let zone = Zone::parse("America/New_York").unwrap();
+    let context = EvalContext::new(&zone);
+    check_cases(include_str!("cases.tsv"), |fields| {
+        let (from, to) = (named_type(fields[0]), named_type(fields[1]));
+        let input = cast(&Datum::text(fields[2]), &DataType::Unknown, &from, true, &context);
+        let result = input.and_then(|datum| cast(&datum, &from, &to, true, &context));
+        (3, shown(result, &to, &zone))
+    });
 }

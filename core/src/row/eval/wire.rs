@@ -1,7 +1,7 @@
 //! Expressions between nodes: a flat list, operands before operators.
 //!
-//! Reading it needs no recursion, and the depth of what is built is bounded, so hostile bytes cannot
-//! exhaust the stack.
+//! Reading it needs no recursion, and the depth of what is built is bounded, so hostile bytes
+//! cannot exhaust the stack.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -133,7 +133,7 @@ pub(super) fn later(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
     shift(args.datum(0), args.interval(1)?, context)
 }
 
-pub(super) fn later_mirrored(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
+pub(super) fn after(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
     shift(args.datum(1), args.interval(0)?, context)
 }
 
@@ -278,7 +278,7 @@ pub(super) fn trunc(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
             let zone = if args.len() < 3 {
                 context.zone
             } else {
-                named = Zone::parse(args.str(2)?)?;
+                named = named_zone(args.str(2)?)?;
                 &named
             };
             let local = date_trunc(field, zone.to_local(micros), "timestamp with time zone")?;
@@ -296,11 +296,19 @@ pub(super) fn trunc(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
     }
 }
 
+/// A zone by name; a bare number is read as POSIX does, hours west of Greenwich.
+fn named_zone(name: &str) -> Result<Zone, SqlError> {
+    match name.trim().parse::<f64>() {
+        Ok(hours) if hours.abs() <= 15.99 => Ok(Zone::fixed((-hours * 3_600.0).round() as i32)),
+        _ => Zone::parse(name),
+    }
+}
+
 /// `AT TIME ZONE`.
 pub(super) fn at_zone(args: Args<'_>, _: &EvalContext<'_>) -> Outcome {
     let zone = match args.datum(0) {
         Datum::Interval(interval) => Zone::fixed((interval.micros / 1_000_000) as i32),
-        _ => Zone::parse(args.str(0)?)?, // the usual signature
+        _ => named_zone(args.str(0)?)?, // the usual signature
     };
     Ok(match args.datum(1) {
         Datum::Timestamp(micros) if is_infinite(*micros) => Datum::Timestamptz(*micros),

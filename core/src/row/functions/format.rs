@@ -43,7 +43,7 @@ pub(super) fn to_char(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
         Datum::Timestamptz(micros) => Clock {
             local: context.zone.to_local(*micros),
             offset: Some(context.zone.offset_at(*micros)),
-            zone: context.zone.name().to_owned(),
+            zone: context.zone.abbreviation_at(*micros),
         },
         _ => return Err(SqlError::unsupported("to_char of this type")),
     };
@@ -70,7 +70,7 @@ pub(super) fn to_char(args: Args<'_>, context: &EvalContext<'_>) -> Outcome {
                     && is_number(pattern)
                     && after.get(..pattern.len()).is_some_and(|s| s.eq_ignore_ascii_case(pattern))
         };
-        match PATTERNS.iter().find(upper_front) {
+        match PATTERNS.iter().filter(upper_front).max_by_key(|pattern| pattern.len()) {
             Some(pattern) => {
                 rest = &after[pattern.len()..];
                 let value = field(pattern, &clock);

@@ -10,6 +10,7 @@ mod array;
 mod bytes;
 mod datetime;
 mod format;
+pub(in crate::row) mod json;
 mod math;
 mod operator_table;
 mod regexp;

@@ -203,4 +203,10 @@ pub(super) const FUNCTIONS: &[FunctionDef] = &[
     def(2957, "uuid_ge", &[2950, 2950], 16, I, STRICT, Compare(Ge)),
     def(2958, "uuid_gt", &[2950, 2950], 16, I, STRICT, Compare(Gt)),
     def(2959, "uuid_ne", &[2950, 2950], 16, I, STRICT, Compare(Ne)),
+    def(4038, "jsonb_ne", &[3802, 3802], 16, I, STRICT, Compare(Ne)),
+    def(4039, "jsonb_lt", &[3802, 3802], 16, I, STRICT, Compare(Lt)),
+    def(4040, "jsonb_gt", &[3802, 3802], 16, I, STRICT, Compare(Gt)),
+    def(4041, "jsonb_le", &[3802, 3802], 16, I, STRICT, Compare(Le)),
+    def(4042, "jsonb_ge", &[3802, 3802], 16, I, STRICT, Compare(Ge)),
+    def(4043, "jsonb_eq", &[3802, 3802], 16, I, STRICT, Compare(Eq)),
 ];

@@ -418,8 +418,8 @@ fn sub_magnitude(left: &Var, right: &Var) -> Var {
     Var { negative: left.negative, weight, dscale: 0, digits }
 }
 
-/// The first `wanted` digits of `left / right`, both read as fractions of equal weight (Knuth, The Art
-/// of Computer Programming, 4.3.1 D). `right` has no zero in front.
+/// The first `wanted` digits of `left / right`, both read as fractions of equal weight (Knuth,
+/// The Art of Computer Programming, 4.3.1 D). `right` has no zero in front.
 fn long_division(left: &[u16], right: &[u16], wanted: usize) -> Vec<u16> {
     let base = u64::from(BASE);
     if let [divisor] = right {

@@ -4,7 +4,9 @@
 //! result of its rounding errors, ours may differ.
 
 use super::arith::division_by_zero;
-use super::value::{DIGIT_WIDTH, DISPLAY_SCALE_MAX, Numeric, SIGNIFICANT_MIN, Sign, Var, overflow};
+use super::value::{
+    DIGIT_WIDTH, DISPLAY_SCALE_MAX, Numeric, SCALE_MAX, SIGNIFICANT_MIN, Sign, Var, overflow,
+};
 use crate::base::error::{SqlError, SqlState};
 
 /// Decimal places beyond those wanted.
@@ -38,7 +40,10 @@ impl Var {
     }
 
     fn to_f64(&self) -> f64 {
-        self.clone().finish().map_or(f64::NAN, |number| number.to_f64())
+        // Every digit counts, also those that are not shown.
+        Self { dscale: SCALE_MAX, ..self.clone() }
+            .finish()
+            .map_or(f64::NAN, |number| number.to_f64())
     }
 
     fn sqrt(&self, scale: i32) -> Self {
@@ -62,6 +67,33 @@ impl Var {
             }
         }
         root.weight += shift;
+        root.round(scale);
+        root.settle_root(self, scale)
+    }
+
+    /// Moves a rounded root by a last place where the guard digits misled: the square of the point
+    /// half a place above or below decides exactly.
+    fn settle_root(self, square: &Self, scale: i32) -> Self {
+        let place = |digit: i64, scale: i32| {
+            let mut unit = var_of(digit);
+            unit = unit.mul(&power_of_ten(-scale));
+            unit.strip();
+            unit
+        };
+        let half = place(5, scale + 1);
+        let unit = place(1, scale);
+        let above = |root: &Self| {
+            let mut rest = square.add(&root.mul(root).negated());
+            rest.strip();
+            !rest.digits.is_empty() && rest.negative
+        };
+        let mut root = self;
+        let low = root.add(&half.clone().negated());
+        if above(&low) && !low.negative {
+            root = root.add(&unit.clone().negated());
+        } else if !above(&root.add(&half)) {
+            root = root.add(&unit);
+        }
         root.round(scale);
         root
     }
@@ -127,6 +159,13 @@ impl Var {
         sum.round(scale);
         sum
     }
+}
+
+/// 10 to a power.
+fn power_of_ten(exponent: i32) -> Var {
+    let weight = exponent.div_euclid(DIGIT_WIDTH);
+    let digit = 10u16.pow(exponent.rem_euclid(DIGIT_WIDTH).unsigned_abs());
+    Var { negative: false, weight, dscale: (-exponent).max(0), digits: vec![digit] }
 }
 
 /// The decimal weight of ln(x), as PostgreSQL estimates it.

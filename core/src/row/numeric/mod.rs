@@ -1,7 +1,8 @@
 //! Exact decimal numbers with PostgreSQL's semantics.
 //!
-//! Base-10000 digits as PostgreSQL keeps them, so that its binary wire format is a copy. Display scale,
-//! rounding (half away from zero), NaN and the infinities follow `numeric.c` of PostgreSQL 15.
+//! Base-10000 digits as PostgreSQL keeps them, so that its binary wire format is a copy. Display
+//! scale, rounding (half away from zero), NaN and the infinities follow `numeric.c` of PostgreSQL
+//! 15.
 
 mod arith;
 mod convert;

@@ -113,6 +113,18 @@ proptest! {
         prop_assert_eq!(cut.to_string(), model_text(expected_cut, shown));
     }
 
+    /// A root's square is the nearest that its places allow.
+    #[test]
+    fn roots_square_back(text in "[1-9][0-9]{0,40}(\\.[0-9]{0,20})?") {
+        let number = Numeric::parse(&text).unwrap();
+        let root = number.sqrt().unwrap();
+        let last_place = Numeric::parse(&format!("1e-{}", root.dscale())).unwrap();
+        let half = Numeric::from_scaled(5, 1).mul(&last_place).unwrap();
+        let square = |root: &Numeric| root.mul(root).unwrap();
+        prop_assert!(square(&root.sub(&half).unwrap()) <= number, "{} is too large", root);
+        prop_assert!(number <= square(&root.add(&half).unwrap()), "{} is too small", root);
+    }
+
     #[test]
     fn integers_come_back(v in any::<i64>()) {
         prop_assert_eq!(Numeric::from(v).to_integer::<i64>("bigint").unwrap(), v);

@@ -256,8 +256,8 @@ impl Numeric {
 
 /// Compares magnitudes: (weight, digits) pairs without zeros in front.
 pub(super) fn compare_magnitude(left: (i32, &[u16]), right: (i32, &[u16])) -> Ordering {
-    // Without leading zeros the weight decides; a longer number with equal digits is the larger one,
-    // which is how slices compare.
+    // Without leading zeros the weight decides; a longer number with equal digits is the larger
+    // one, which is how slices compare.
     left.0.cmp(&right.0).then_with(|| left.1.cmp(right.1))
 }
 

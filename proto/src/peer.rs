@@ -73,6 +73,7 @@ pub fn to_wire(frame: PeerFrame) -> v1::Frame {
         incarnation: frame.incarnation.0,
         to: frame.to.0,
         messages: frame.messages,
+        number: frame.number,
     }
 }
 
@@ -95,6 +96,7 @@ pub fn from_wire(frame: v1::Frame) -> Result<PeerFrame, FrameError> {
         from: NodeId(frame.from),
         incarnation: Incarnation(frame.incarnation),
         to: NodeId(frame.to),
+        number: frame.number,
         messages: frame.messages,
     })
 }
@@ -115,6 +117,7 @@ mod tests {
             from: NodeId::machine(1),
             incarnation: Incarnation(3),
             to: NodeId(0),
+            number: 0,
             messages,
         }
     }
@@ -127,6 +130,7 @@ mod tests {
             from in 1..u32::MAX,
             incarnation: u64,
             to: u32,
+            number: u64,
             messages in vec(vec(any::<u8>(), 1..40), 1..9),
         ) {
             let sent = PeerFrame {
@@ -135,6 +139,7 @@ mod tests {
                 from: NodeId(from),
                 incarnation: Incarnation(incarnation),
                 to: NodeId(to),
+                number,
                 messages: messages.into_iter().map(Bytes::from).collect(),
             };
             let bytes = to_wire(sent.clone()).encode_to_vec();

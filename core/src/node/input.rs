@@ -33,6 +33,8 @@ pub struct PeerFrame {
     pub incarnation: Incarnation,
     /// The receiver, as the sender believes; zero if it only knows an address.
     pub to: NodeId,
+    /// Counts this life's frames to the receiver, from 1; 0 if only its address is known.
+    pub number: u64,
     /// Encoded `PeerMessage`s (version byte and postcard), in order.
     pub messages: Vec<Bytes>,
 }

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::CoreConfig;
 use super::identity::{ClusterRecord, Identity, Member};
 use super::message::Hello;
+use super::window::ReplayWindow;
 use crate::base::error::{SqlError, sqlstate};
 use crate::base::id::{ClusterId, NodeId};
 use crate::base::time::Mono;
@@ -27,6 +28,10 @@ pub(super) struct Peer {
     pub(super) hello: Option<(ClusterId, bool)>,
     /// When it was last heard of.
     pub(super) heard: Option<Mono>,
+    /// Which of its frames were heard.
+    pub(super) window: ReplayWindow,
+    /// Frames sent to it in this life.
+    pub(super) sent: u64,
 }
 
 /// What this node knows of the cluster's members.

@@ -21,6 +21,7 @@ mod sessions;
 mod shared;
 mod sql_adapter;
 pub mod status;
+mod window;
 mod wiring;
 
 pub use config::{CoreConfig, Seed};

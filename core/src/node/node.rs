@@ -18,14 +18,14 @@ use super::outbox::OnDurable;
 use super::sessions::Sessions;
 use super::shared::Shared;
 use super::status::ClusterStatus;
-use super::{found, peers};
+use super::{found, peers, wiring};
 use crate::base::id::{NodeId, SessionId, ShardId};
 use crate::base::limit;
 use crate::base::rng::Rng;
 use crate::base::time::{Deadline, Mono, Now};
 use crate::raft::RaftStatus;
 use crate::step::Stepper;
-use crate::storage::log::{AppendPlan, LogWriter};
+use crate::storage::log::{AppendPlan, LogRecord, LogWriter};
 
 /// Everything that one node is.
 pub struct Node {
@@ -248,6 +248,10 @@ impl Node {
                     self.waiters.push((plan.ticket, waiters));
                 }
                 Self::append(&self.shared, plan);
+                for copies in stragglers(&self.shared, log) {
+                    let plan = log.rewrite(copies);
+                    Self::append(&self.shared, plan);
+                }
             } else if let Some(plan) = log.seal(now.mono) {
                 Self::append(&self.shared, plan);
             }
@@ -263,6 +267,28 @@ impl Node {
         let AppendPlan { ticket, writes, seal: _ } = plan;
         shared.outbox.push(Effect::AppendLog { ticket, writes });
     }
+}
+
+/// What to write again so that the oldest segment may go: entries of groups that write seldom. A
+/// group that holds much of it flushes its store and purges instead.
+fn stragglers(shared: &Shared, log: &LogWriter) -> Vec<Vec<(ShardId, LogRecord)>> {
+    let few = shared.config.segment_bytes / 8;
+    let mut copies = Vec::new();
+    for straggler in log.stragglers() {
+        let Some(host) = shared.host(straggler.group) else { continue };
+        if few < straggler.bytes {
+            host.flush_wanted.set(true);
+            continue;
+        }
+        let room = usize::try_from(few).unwrap_or(usize::MAX);
+        let entries = host.group.entries(straggler.first, straggler.last, room);
+        let records = entries.into_iter().map(|entry| (straggler.group, wiring::log::entry(entry)));
+        let records: Vec<_> = records.collect();
+        if !records.is_empty() {
+            copies.push(records);
+        }
+    }
+    copies
 }
 
 /// The refusal of an operator's wish.

@@ -14,7 +14,7 @@ pub(super) fn receive(shared: &Rc<Shared>, frame: PeerFrame) {
     if !shared.awake.get() {
         return;
     }
-    let PeerFrame { protocol, cluster, from, incarnation: _, to, messages } = frame;
+    let PeerFrame { protocol, cluster, from, incarnation, to, number, messages } = frame;
     if protocol != PEER_PROTOCOL {
         let message = format!("{from} speaks protocol {protocol}, this node {PEER_PROTOCOL}");
         return shared.log(LogLevel::Warn, message);
@@ -23,12 +23,16 @@ pub(super) fn receive(shared: &Rc<Shared>, frame: PeerFrame) {
         return shared.log(LogLevel::Warn, format!("{from} takes this node for {to}"));
     }
     let ours = shared.membership.borrow().cluster_id();
-    let greeting_only = cluster != ours || ours == ClusterId::default();
+    let greeting_only = cluster != ours || ours == ClusterId::default() || number == 0;
     if cluster != ours && cluster != ClusterId::default() && ours != ClusterId::default() {
         return shared.log(LogLevel::Warn, format!("{from} belongs to another cluster: {cluster}"));
     }
     let now = shared.outbox.now().mono;
     if let Some(peer) = shared.membership.borrow_mut().peers.get_mut(&from) {
+        // A copy, or a frame of an earlier life that was long under way.
+        if number != 0 && !peer.window.is_news(incarnation, number) {
+            return;
+        }
         peer.heard = Some(now);
     }
     for bytes in messages {

@@ -60,12 +60,19 @@ impl Shared {
 
     /// Frames messages for a node (`NodeId::default()` if only its address is known).
     pub(super) fn frame(&self, to: NodeId, messages: Vec<bytes::Bytes>) -> PeerFrame {
+        let mut membership = self.membership.borrow_mut();
+        let cluster = membership.cluster_id();
+        let number = membership.peers.get_mut(&to).map_or(0, |peer| {
+            peer.sent += 1;
+            peer.sent
+        });
         PeerFrame {
             protocol: PEER_PROTOCOL,
-            cluster: self.membership.borrow().cluster_id(),
+            cluster,
             from: self.me,
             incarnation: self.incarnation.get(),
             to,
+            number,
             messages,
         }
     }

@@ -8,7 +8,7 @@ use openraft::errors::{ClientWriteError, InitializeError, RaftError as OpenraftE
 use super::convert;
 use super::error::{ChangeError, RaftError};
 use super::group::RaftGroup;
-use super::message::{LogPosition, Member};
+use super::message::{LogEntry, LogPosition, Member};
 use super::status::{RaftStatus, Role};
 use super::types::TypeConfig;
 use crate::base::id::NodeId;
@@ -176,6 +176,13 @@ impl RaftGroup {
     /// The term of the entry at `index`; `None` if it is purged or not there.
     pub fn term_at(&self, index: u64) -> Option<u64> {
         self.inner().log.borrow().term_at(index)
+    }
+
+    /// Entries from `first` to `last` that the log still has, as they were written; at most
+    /// `bytes_max` of them, but one at least.
+    pub fn entries(&self, first: u64, last: u64, bytes_max: usize) -> Vec<LogEntry> {
+        let read = self.inner().log.read(first, last.saturating_add(1), bytes_max);
+        read.iter().map(convert::log_entry).collect()
     }
 
     /// The last entry applied, without the cost of a whole status.

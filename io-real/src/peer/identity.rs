@@ -98,6 +98,7 @@ mod tests {
             from: NodeId::machine(2),
             incarnation: Incarnation(1),
             to,
+            number: 1,
             messages: Vec::new(),
         }
     }

@@ -70,6 +70,7 @@ fn frame(cluster: u128, number: u8) -> PeerFrame {
         from: HERE,
         incarnation: Incarnation(1),
         to: THERE,
+        number: u64::from(number),
         messages: vec![Bytes::copy_from_slice(&[number])],
     }
 }

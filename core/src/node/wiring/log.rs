@@ -30,14 +30,19 @@ impl LogSink for OutboxLog {
 
 fn to_stored(record: LogRecord) -> Stored {
     match record {
-        LogRecord::Entry(entry) => Stored::Entry {
-            term: entry.position.term,
-            index: entry.position.index,
-            payload: with_kind(entry.kind, &entry.payload),
-        },
+        LogRecord::Entry(entry) => self::entry(entry),
         LogRecord::Truncate { from } => Stored::Truncate { from },
         LogRecord::Purge { up_to } => Stored::Purge { term: up_to.term, index: up_to.index },
         LogRecord::Vote(ballot) => Stored::Vote(to_versioned(VOTE_VERSION, &ballot)),
+    }
+}
+
+/// An entry as the node's log keeps it.
+pub(in super::super) fn entry(entry: LogEntry) -> Stored {
+    Stored::Entry {
+        term: entry.position.term,
+        index: entry.position.index,
+        payload: with_kind(entry.kind, &entry.payload),
     }
 }
 

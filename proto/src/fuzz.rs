@@ -3,6 +3,7 @@
 use bytes::BytesMut;
 use prost::Message;
 use shardforge_core::base::limit;
+use shardforge_core::node::message::PeerMessage;
 
 use crate::pgwire::{Decoder, Frontend, ProtocolError};
 use crate::{peer, v1};
@@ -48,7 +49,8 @@ fn conversation(
     (said, None)
 }
 
-/// A peer's bytes: what is accepted is within its bounds and is sent on as it came.
+/// A peer's bytes: what is accepted is within its bounds and is sent on as it came, and what a message
+/// in it says is said again in the same words.
 pub fn peer_frame(data: &[u8]) {
     let Ok(wire) = v1::Frame::decode(data) else { return };
     let Ok(frame) = peer::from_wire(wire) else { return };
@@ -56,6 +58,13 @@ pub fn peer_frame(data: &[u8]) {
     let again = peer::to_wire(frame.clone()).encode_to_vec();
     assert!(again.len() <= limit::PEER_FRAME_BYTES_MAX, "accepted a frame over its bound");
     let back = v1::Frame::decode(&again[..]).map(peer::from_wire);
+    for message in &frame.messages {
+        // Bytes, not values: a float that is not a number is not equal to itself.
+        let Ok(said) = PeerMessage::decode(message) else { continue };
+        let once = said.encode();
+        let twice = PeerMessage::decode(&once).map(|said| said.encode());
+        assert_eq!(twice, Ok(once), "a message does not survive being sent on");
+    }
     assert_eq!(back, Ok(Ok(frame)), "a frame does not survive being sent on");
 }
 

@@ -6,6 +6,7 @@ pub mod bind;
 pub mod catalog;
 pub mod error;
 mod execute;
+pub mod fuzz;
 pub mod optimize;
 pub mod parse;
 mod pg_catalog;

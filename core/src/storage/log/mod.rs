@@ -22,6 +22,7 @@
 //! one shared log. We differ from both: the mark is explicit, and the verdict is per group.
 
 mod format;
+mod fuzz;
 #[cfg(test)]
 mod property;
 mod record;
@@ -31,7 +32,8 @@ mod usage;
 mod votes;
 mod writer;
 
+pub use fuzz::{log_segment, log_segment_input};
 pub use record::{LogRecord, NODE};
-pub use recover::{Recovered, Resume, TornTail, Verdict, fuzz_recover, recover};
+pub use recover::{Recovered, Resume, TornTail, Verdict, recover};
 pub use replay::{LogEntry, RecoveredGroup, Trust};
 pub use writer::{AppendPlan, LogConfig, LogFile, LogWrite, LogWriter, SEAL_AFTER, Straggler};

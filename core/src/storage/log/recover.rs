@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::format::{
-    BLOCK_BYTES, Body, Expected, Found, HEADER_BYTES, Header, chain_origin, decode,
-};
+use super::format::{BLOCK_BYTES, Body, Expected, Found, Header, chain_origin, decode};
 use super::record::{KIND_ENTRY, LogRecord, NODE};
 use super::replay::{Copies, RecoveredGroup, Replay, Trust};
 use super::usage::Usage;
@@ -124,28 +122,6 @@ pub fn recover(
     };
     let node_meta = resume.states.metas().map(|(key, _, b)| (key, b.clone())).collect();
     Recovered { groups, node_meta, verdict, resume }
-}
-
-/// The body of the fuzz target: any bytes as one segment and a vote file, and once more with every
-/// header checksum put right, so that the fuzzer gets past it. Recovery must not panic, and the
-/// writer must be able to go on.
-pub fn fuzz_recover(bytes: &[u8]) {
-    let (votes, segment) = bytes.split_at(bytes.len().min(64));
-    let mut repaired = segment.to_vec();
-    for block in repaired.chunks_mut(BLOCK_BYTES) {
-        if let Some(head) = block.get_mut(..HEADER_BYTES) {
-            let crc = crc32c::crc32c(&head[..HEADER_BYTES - 4]).to_be_bytes();
-            head[HEADER_BYTES - 4..].copy_from_slice(&crc);
-        }
-    }
-    for image in [segment, &repaired] {
-        let segments = BTreeMap::from([(1, Bytes::copy_from_slice(image))]);
-        let files = [Bytes::copy_from_slice(votes)];
-        let found = recover(&segments, &files, 1, &Faults::default());
-        let mut writer = super::LogWriter::resume(found.resume, super::LogConfig::default());
-        let plan = writer.append(vec![(ShardId(1), LogRecord::Truncate { from: 1 })]);
-        assert!(!plan.writes.is_empty(), "an append wrote nothing");
-    }
 }
 
 fn untrusted(groups: &BTreeMap<ShardId, RecoveredGroup>) -> BTreeSet<ShardId> {

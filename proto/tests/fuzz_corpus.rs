@@ -1,0 +1,102 @@
+//! The fuzzer's corpora, replayed: bodies are in `fuzz`, inputs under `fuzz/corpus/<target>/`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use prost::Message;
+use shardforge_core::base::id::{ClusterId, Incarnation, NodeId, ShardId};
+use shardforge_core::node::identity::Member;
+use shardforge_core::node::input::PeerFrame;
+use shardforge_core::node::message::{Hello, PeerMessage};
+use shardforge_core::raft::message::{
+    Ballot, EntryKind, LogEntry, LogPosition, RaftMessage, RaftReply, RaftRequest, RequestId,
+};
+use shardforge_core::replica::error::ReplicaError;
+use shardforge_proto::fuzz::{peer_frame, pgwire_frame};
+use shardforge_proto::peer;
+
+fn corpus(target: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
+}
+
+/// Feeds every input to the body; how many there were.
+fn replay(target: &str, body: fn(&[u8])) -> usize {
+    let mut inputs: Vec<PathBuf> =
+        fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
+    inputs.sort();
+    for input in &inputs {
+        let bytes = fs::read(input).unwrap();
+        // A body that fails says why, but not on which input.
+        println!("{}", input.display());
+        body(&bytes);
+    }
+    inputs.len()
+}
+
+#[test]
+fn pgwire_frame_corpus() {
+    assert!(15 < replay("pgwire_frame", pgwire_frame));
+}
+
+#[test]
+fn peer_frame_corpus() {
+    assert!(4 < replay("peer_frame", peer_frame));
+}
+
+fn frame(messages: &[PeerMessage]) -> Vec<u8> {
+    let frame = PeerFrame {
+        protocol: 1,
+        cluster: ClusterId(7),
+        from: NodeId::machine(1),
+        incarnation: Incarnation(2),
+        to: NodeId::machine(2),
+        messages: messages.iter().map(PeerMessage::encode).collect(),
+    };
+    peer::to_wire(frame).encode_to_vec()
+}
+
+fn raft(request: RaftRequest) -> PeerMessage {
+    let id = RequestId { incarnation: 1, number: 2 };
+    PeerMessage::Raft(ShardId(1), RaftMessage::Request { id, request })
+}
+
+/// The first seeds of the corpus are frames of today's nodes: if one differs, so does the protocol
+/// (`UPDATE=1` writes them anew).
+#[test]
+fn seeds_are_frames_of_this_version() {
+    let ballot = Ballot { term: 3, node: NodeId::machine(1), committed: true };
+    let position = LogPosition { term: 3, index: 9 };
+    let entry =
+        LogEntry { position, kind: EntryKind::Command, payload: Bytes::from_static(b"command") };
+    let append = RaftRequest::Append {
+        ballot,
+        previous: Some(LogPosition { term: 2, index: 8 }),
+        entries: vec![entry],
+        committed: Some(position),
+    };
+    let transfer = RequestId { incarnation: 1, number: 1 };
+    let chunk =
+        RaftRequest::SnapshotChunk { transfer, number: 0, bytes: Bytes::from_static(b"chunk") };
+    let member = Member { peer_addr: "n1:7432".into(), sql_addr: "n1:5432".into(), insecure: true };
+    let hello = Hello { member, cluster: ClusterId(0), empty: true, answer_wanted: true };
+    let reply = RaftMessage::Reply { id: transfer, reply: RaftReply::HigherVote(ballot) };
+    let refused = Err(ReplicaError::NotLeader { hint: None });
+    let seeds = [
+        ("hello", frame(&[PeerMessage::Hello(hello)])),
+        ("append", frame(&[raft(append)])),
+        ("snapshot", frame(&[raft(chunk), PeerMessage::Raft(ShardId(1), reply)])),
+        ("calls", frame(&[PeerMessage::Beat, PeerMessage::Response { id: 4, result: refused }])),
+        ("status", frame(&[PeerMessage::StatusWanted { id: 5 }, PeerMessage::Forget { id: 6 }])),
+        ("empty_frame", frame(&[])),
+    ];
+    for (name, bytes) in seeds {
+        let path = corpus("peer_frame").join(name);
+        if std::env::var_os("UPDATE").is_some() {
+            fs::create_dir_all(corpus("peer_frame")).unwrap();
+            fs::write(&path, &bytes).unwrap();
+        }
+        assert!(fs::read(&path).unwrap() == bytes, "{name} is not what a node sends");
+        peer_frame(&bytes);
+    }
+}

@@ -51,6 +51,7 @@ fn frame(messages: &[PeerMessage]) -> Vec<u8> {
         from: NodeId::machine(1),
         incarnation: Incarnation(2),
         to: NodeId::machine(2),
+        number: 0,
         messages: messages.iter().map(PeerMessage::encode).collect(),
     };
     peer::to_wire(frame).encode_to_vec()

@@ -22,7 +22,6 @@ pub mod metrics;
 pub mod password;
 pub mod peer;
 pub mod ports;
-#[cfg(feature = "rocksdb")]
 pub mod real;
 #[cfg(feature = "rocksdb")]
 pub mod rocks;

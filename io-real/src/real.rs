@@ -1,7 +1,5 @@
 //! The real rooms behind the driver's ports: the core's node, the log's thread, RocksDB.
 
-use std::collections::VecDeque;
-
 use shardforge_core::base::id::SessionId;
 use shardforge_core::base::time::{Deadline, Now};
 use shardforge_core::node::Node;
@@ -9,11 +7,9 @@ use shardforge_core::node::effect::Effect;
 use shardforge_core::node::input::Input;
 use shardforge_core::node::status::ClusterStatus;
 use shardforge_core::storage::log::LogWrite;
-use shardforge_core::storage::port::{StorageEffect, StorageEvent};
 
 use crate::disk::{LogReport, LogSync};
-use crate::ports::{CoreNode, LogDisk, Stores};
-use crate::rocks::RocksStores;
+use crate::ports::{CoreNode, LogDisk};
 
 impl CoreNode for Node {
     fn handle(&mut self, now: Now, input: Input) -> impl Iterator<Item = Effect> {
@@ -55,12 +51,22 @@ pub fn log_input(report: LogReport) -> Input {
     }
 }
 
-impl Stores for RocksStores {
-    fn perform(&mut self, effect: StorageEffect, ready: &mut VecDeque<StorageEvent>) {
-        Self::perform(self, effect, ready);
-    }
+#[cfg(feature = "rocksdb")]
+mod stores {
+    use std::collections::VecDeque;
 
-    fn close(&mut self) {
-        Self::close(self);
+    use shardforge_core::storage::port::{StorageEffect, StorageEvent};
+
+    use crate::ports::Stores;
+    use crate::rocks::RocksStores;
+
+    impl Stores for RocksStores {
+        fn perform(&mut self, effect: StorageEffect, ready: &mut VecDeque<StorageEvent>) {
+            Self::perform(self, effect, ready);
+        }
+
+        fn close(&mut self) {
+            Self::close(self);
+        }
     }
 }

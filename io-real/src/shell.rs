@@ -111,7 +111,13 @@ where
     };
     // Nobody listens any more if all ports are gone.
     let _ = ended.send(true);
-    driver.close();
+    match reason {
+        HaltReason::Drained => driver.close(),
+        // Whatever stopped the node, its files are not to be touched again: the next start recovers.
+        HaltReason::Fenced(_) | HaltReason::DataDirectory(_) | HaltReason::Invariant(_) => {
+            driver.close_clients();
+        }
+    }
     // Last answers and goodbyes leave before the runtime does.
     tokio::task::yield_now().await;
     reason

@@ -17,6 +17,7 @@ mod sync;
 pub(crate) use files::tests;
 
 pub use directory::{DataDirectory, DirectoryError, FORMAT_VERSION};
+#[cfg(feature = "rocksdb")]
 pub(crate) use directory::{make_directory, write_durably};
 pub use files::{LogFiles, LogImage};
 pub use sync::{LogReport, LogSync};

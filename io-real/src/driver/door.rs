@@ -123,6 +123,11 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Driver<N, S, L> {
         }
     }
 
+    /// Closes clients, after what was answered.
+    pub fn close_clients(&self) {
+        self.guarded(|cell| cell.sessions().close_all());
+    }
+
     /// Closes clients, log and stores in good order.
     pub fn close(&self) {
         self.guarded(Cell::close);

@@ -3,8 +3,9 @@
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-/// Libraries whose notes are for their own authors unless they warn.
-const QUIET: &str = "openraft=warn,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn";
+/// Libraries whose notes are for their own authors unless they warn. openraft warns of every message
+/// that a lost node does not answer: forty lines a second.
+const QUIET: &str = "openraft=error,h2=warn,hyper=warn,hyper_util=warn,tonic=warn,tower=warn";
 
 /// Starts logging; later calls change nothing.
 ///

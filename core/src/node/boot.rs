@@ -213,6 +213,11 @@ fn trusted(
 pub(super) fn begin_new_life(shared: &Rc<Shared>) {
     let next = Incarnation(shared.incarnation.get().0 + 1);
     let waking = Rc::clone(shared);
-    let wake = Box::new(move || waking.incarnation.set(next));
+    let wake = Box::new(move || {
+        waking.incarnation.set(next);
+        if let Some(source) = &*waking.txns.borrow() {
+            source.begin_life(next);
+        }
+    });
     shared.outbox.append(NODE, [meta(identity::KEY_INCARNATION, &next)], Some(wake));
 }

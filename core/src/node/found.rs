@@ -100,6 +100,7 @@ async fn init_task(
 
 /// Makes the cluster's record durable and ours.
 async fn persist(shared: &Rc<Shared>, record: ClusterRecord) {
+    shared.membership.borrow_mut().accepting = Some(record.id);
     let (durable, told) = oneshot::channel();
     let tell = Box::new(move || {
         // The waiter lives as long as the node.
@@ -113,6 +114,9 @@ async fn persist(shared: &Rc<Shared>, record: ClusterRecord) {
 /// The founder told us of the cluster.
 pub(super) fn handle_found(shared: &Rc<Shared>, from: NodeId, record: ClusterRecord) {
     let ours = shared.membership.borrow().cluster.as_ref().map(|cluster| cluster.id);
+    if ours.is_none() && shared.membership.borrow().accepting.is_some() {
+        return; // the founder says it again, until we answer
+    }
     match ours {
         Some(id) if id == record.id => shared.send(from, &PeerMessage::Founded(id)),
         Some(id) => {
@@ -121,6 +125,8 @@ pub(super) fn handle_found(shared: &Rc<Shared>, from: NodeId, record: ClusterRec
             shared.log(LogLevel::Warn, message);
         }
         None if record.members.contains_key(&shared.me) && record.founder == from => {
+            // A second copy that comes before the record is durable must not open the shards again.
+            shared.membership.borrow_mut().accepting = Some(record.id);
             let shared = Rc::clone(shared);
             let step = shared.step.clone();
             step.spawn_detached(async move {
@@ -215,4 +221,68 @@ pub(super) async fn serve(shared: &Rc<Shared>) {
     instance.accept();
     shared.serving.set(true);
     shared.outbox.push(Effect::ServiceChanged(true));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::Incarnation;
+    use crate::base::time::Now;
+    use crate::node::config::{CoreConfig, Seed};
+    use crate::node::identity::Member;
+    use crate::node::input::{DiskImage, Input, PeerFrame};
+    use crate::node::message::PEER_PROTOCOL;
+    use crate::node::node::Node;
+    use crate::storage::port::StorageEffect;
+
+    /// Performs an input: notes log tickets, counts the stores that are opened, answers nothing.
+    fn handle(node: &mut Node, input: Input, tickets: &mut Vec<u64>) -> usize {
+        let mut opened = 0;
+        for effect in node.handle(Now::default(), input) {
+            match effect {
+                Effect::AppendLog { ticket, .. } => tickets.push(ticket),
+                Effect::Storage(StorageEffect::Open(..)) => opened += 1,
+                _ => {} // nothing else matters here
+            }
+        }
+        opened
+    }
+
+    #[test]
+    fn a_repeated_offer_opens_the_shards_once() {
+        let (founder, me) = (NodeId::machine(1), NodeId::machine(2));
+        let mut node = Node::new(me, CoreConfig::default(), Seed(1), Now::default());
+        let mut tickets = Vec::new();
+        handle(&mut node, Input::Booted(DiskImage::default()), &mut tickets);
+        for ticket in std::mem::take(&mut tickets) {
+            handle(&mut node, Input::LogPersisted { ticket }, &mut Vec::new());
+        }
+        let members = [founder, me].map(|id| (id, Member::default()));
+        let record = ClusterRecord {
+            id: ClusterId(7),
+            founder,
+            members: members.into(),
+            voters: vec![founder, me],
+            data_shards: 1,
+            superuser: None,
+        };
+        let offer = || {
+            Input::PeerMessageReceived(PeerFrame {
+                protocol: PEER_PROTOCOL,
+                cluster: ClusterId::default(),
+                from: founder,
+                incarnation: Incarnation(1),
+                to: me,
+                number: 0,
+                messages: vec![PeerMessage::Found(Box::new(record.clone())).encode()],
+            })
+        };
+        assert_eq!(handle(&mut node, offer(), &mut tickets), 0, "its record is not durable yet");
+        assert_eq!(handle(&mut node, offer(), &mut tickets), 0);
+        let mut opened = 0;
+        for ticket in tickets {
+            opened += handle(&mut node, Input::LogPersisted { ticket }, &mut Vec::new());
+        }
+        assert_eq!(opened, 1, "openings of the first shard");
+    }
 }

@@ -118,6 +118,9 @@ fn watch_leader(shared: &Rc<Shared>, host: &Rc<ShardHost>) {
             let Some(host) = weak.upgrade() else { return };
             let state = *watch.borrow_and_update();
             host.replica.leadership_changed();
+            if let Some(leader) = state.leader {
+                shared.calls.leader_changed(host.shard, leader);
+            }
             if let (true, Some(leader)) = (state.serving, state.leader) {
                 let (shard, term) = (host.shard, state.term);
                 shared.log(LogLevel::Info, format!("{shard} is led by {leader} in term {term}"));

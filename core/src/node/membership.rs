@@ -39,6 +39,8 @@ pub(super) struct Membership {
     pub(super) me: NodeId,
     pub(super) my_member: Member,
     pub(super) cluster: Option<ClusterRecord>,
+    /// The cluster whose record is on its way to the disk: nobody founds another one meanwhile.
+    pub(super) accepting: Option<ClusterId>,
     pub(super) peers: BTreeMap<NodeId, Peer>,
     /// Two nodes claimed one id, or a node claimed ours.
     pub(super) clash: Option<String>,
@@ -65,6 +67,7 @@ impl Membership {
             me,
             my_member,
             cluster: identity.cluster.clone(),
+            accepting: None,
             peers,
             clash: None,
             founded: BTreeSet::new(),
@@ -156,6 +159,9 @@ impl Membership {
         };
         if let Some(cluster) = &self.cluster {
             return Err(refuse(format!("the cluster is already initialised as {}", cluster.id)));
+        }
+        if let Some(cluster) = self.accepting {
+            return Err(refuse(format!("the cluster is being initialised as {cluster}")));
         }
         if let Some(clash) = &self.clash {
             return Err(refuse(clash.clone()));

@@ -7,7 +7,7 @@ use super::found;
 use super::input::PeerFrame;
 use super::message::{Hello, PEER_PROTOCOL, PeerMessage};
 use super::shared::Shared;
-use crate::base::id::{ClusterId, NodeId};
+use crate::base::id::{ClusterId, Incarnation, NodeId};
 
 /// Takes a frame in.
 pub(super) fn receive(shared: &Rc<Shared>, frame: PeerFrame) {
@@ -40,7 +40,7 @@ pub(super) fn receive(shared: &Rc<Shared>, frame: PeerFrame) {
             Ok(PeerMessage::Hello(hello)) => handle_hello(shared, from, &hello),
             Ok(PeerMessage::Found(record)) => found::handle_found(shared, from, *record),
             Ok(_) if greeting_only => {} // the others make sense within one cluster only
-            Ok(message) => dispatch(shared, from, message),
+            Ok(message) => dispatch(shared, from, incarnation, message),
             Err(error) => {
                 let message = format!("{from} sent a message that cannot be read: {error}");
                 shared.log(LogLevel::Warn, message);
@@ -61,13 +61,18 @@ fn handle_hello(shared: &Rc<Shared>, from: NodeId, hello: &Hello) {
     }
 }
 
-fn dispatch(shared: &Rc<Shared>, from: NodeId, message: PeerMessage) {
+fn dispatch(shared: &Rc<Shared>, from: NodeId, incarnation: Incarnation, message: PeerMessage) {
     let known = shared.membership.borrow().peers.contains_key(&from);
     if !known {
         return;
     }
     match message {
-        PeerMessage::Hello(_) | PeerMessage::Found(_) | PeerMessage::Beat => {}
+        PeerMessage::Hello(_) | PeerMessage::Found(_) => {}
+        PeerMessage::Beat => {
+            for host in shared.all_hosts() {
+                host.replica.life_heard(from, incarnation);
+            }
+        }
         PeerMessage::Founded(id) => {
             let mut membership = shared.membership.borrow_mut();
             if membership.cluster_id() == id {

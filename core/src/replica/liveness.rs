@@ -42,6 +42,13 @@ impl Liveness {
         }
     }
 
+    /// A new leader gives a node whose life it knows of as long as any other to be heard.
+    pub fn expect(&mut self, node: NodeId, incarnation: Incarnation, now: Mono) {
+        if self.beats.len() < NODES_MAX {
+            self.beats.entry(node).or_insert(Beat { incarnation, at: now, judged: false });
+        }
+    }
+
     /// Nodes that have fallen silent since the last call.
     pub fn judge(&mut self, now: Mono) -> Vec<(NodeId, Incarnation)> {
         let mut dead = Vec::new();
@@ -76,5 +83,16 @@ mod tests {
         assert!(liveness.judge(Mono(9 * second)).is_empty(), "an old frame is no life");
         liveness.hear(node, Incarnation(3), Mono(9 * second));
         assert_eq!(liveness.judge(Mono(10 * second)), [(node, Incarnation(3))]);
+    }
+
+    #[test]
+    fn who_is_expected_and_not_heard_is_judged_too() {
+        let (silent, heard) = (NodeId::machine(1), NodeId::machine(2));
+        let mut liveness = Liveness::default();
+        liveness.hear(heard, Incarnation(9), Mono(5));
+        liveness.expect(silent, Incarnation(4), Mono(10));
+        liveness.expect(heard, Incarnation(8), Mono(10));
+        liveness.hear(heard, Incarnation(9), Mono(1_000_000_000));
+        assert_eq!(liveness.judge(Mono(1_000_000_010)), [(silent, Incarnation(4))]);
     }
 }

@@ -95,6 +95,8 @@ pub struct Replica {
     pub(super) leader: RefCell<Leader>,
     pub(super) latches: Latches,
     pub(super) proposer: RefCell<Proposer>,
+    /// The newest life heard of each node, by leaders and others: whoever leads next needs it.
+    pub(super) lives: RefCell<BTreeMap<NodeId, Incarnation>>,
 }
 
 impl Replica {
@@ -107,6 +109,7 @@ impl Replica {
             leader: RefCell::default(),
             latches: Latches::default(),
             proposer: RefCell::default(),
+            lives: RefCell::default(),
         })
     }
 
@@ -173,6 +176,17 @@ impl Replica {
     /// Frees what a dead life of a node holds here. Nothing to do at a follower.
     pub fn coordinator_dead(&self, node: NodeId, incarnation: Incarnation) {
         self.leader.borrow_mut().locks.coordinator_dead(node, incarnation);
+    }
+
+    /// A member of the cluster spoke: whatever its earlier lives hold here is freed at once, and
+    /// should this replica lead the system shard next, it knows whom to listen for.
+    pub fn life_heard(&self, node: NodeId, incarnation: Incarnation) {
+        let before = self.lives.borrow().get(&node).copied();
+        if before.is_none_or(|before| before < incarnation) {
+            self.lives.borrow_mut().insert(node, incarnation);
+            let earlier = Incarnation(incarnation.0.saturating_sub(1));
+            self.coordinator_dead(node, earlier);
+        }
     }
 
     /// To be called when the group's leader or term may have changed: a new leader begins to take

@@ -75,6 +75,11 @@ impl TxnSource {
         })
     }
 
+    /// This node's life was declared over while it lasted: new transactions belong to another one.
+    pub fn begin_life(&self, incarnation: Incarnation) {
+        self.incarnation.set(incarnation);
+    }
+
     /// A transaction that has not asked anything yet.
     pub fn begin(self: &Rc<Self>, options: TxnOptions) -> Transaction {
         let number = self.next.replace(self.next.get() + 1);

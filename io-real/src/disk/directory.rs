@@ -1,5 +1,6 @@
 //! The data directory: its layout, its lock, its format version.
 
+use std::collections::BTreeSet;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -121,7 +122,7 @@ impl DataDirectory {
         if !version.exists() {
             write_durably(&version, format!("{FORMAT_VERSION}\n").as_bytes()).map_err(io)?;
         }
-        sync_directory(path).map_err(io)?;
+        sync_names(path).map_err(io)?;
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
@@ -228,8 +229,21 @@ pub(crate) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
+}
+
+/// Makes the names of all [`DIRECTORIES`] durable, and the data directory's own: a durable log is
+/// lost with the name of any directory above it. At every start, because an earlier process may
+/// have died between making them and this.
+fn sync_names(path: &Path) -> io::Result<()> {
+    let above = path.canonicalize()?.parent().map(Path::to_owned);
+    let mut above: BTreeSet<PathBuf> = above.into_iter().collect();
+    for directory in DIRECTORIES {
+        let ancestors = Path::new(directory).ancestors().skip(1);
+        above.extend(ancestors.map(|ancestor| path.join(ancestor)));
+    }
+    above.iter().try_for_each(|directory| sync_directory(directory))
 }
 
 /// Replaces a file atomically and durably.

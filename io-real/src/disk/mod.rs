@@ -18,6 +18,6 @@ pub(crate) use files::tests;
 
 pub use directory::{DataDirectory, DirectoryError, FORMAT_VERSION};
 #[cfg(feature = "rocksdb")]
-pub(crate) use directory::{make_directory, write_durably};
+pub(crate) use directory::{make_directory, sync_directory, write_durably};
 pub use files::{LogFiles, LogImage};
 pub use sync::{LogReport, LogSync};

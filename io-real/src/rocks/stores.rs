@@ -17,7 +17,7 @@ use shardforge_core::storage::versioned::answer;
 use super::options::{RocksConfig, Shared};
 use super::snapshot::Pinned;
 use super::store::RocksStore;
-use crate::disk::{make_directory, write_durably};
+use crate::disk::{make_directory, sync_directory, write_durably};
 
 /// Takes answers that other threads give.
 pub(super) type Report = Arc<dyn Fn(StorageEvent) + Send + Sync>;
@@ -146,7 +146,10 @@ impl RocksStores {
             let prepared = make_directory(&shard.join("data"))
                 .and_then(|()| make_directory(&shard.join("wal/checkpoints")))
                 .and_then(|()| make_directory(&shard.join("indexes")))
-                .and_then(|()| write_metadata(&shard, id));
+                .and_then(|()| write_metadata(&shard, id))
+                // What the log purges on the strength of this store is lost with its name.
+                .and_then(|()| sync_directory(&shard))
+                .and_then(|()| sync_directory(&self.directory));
             prepared.map_err(|e| explain_io(&e))?;
             let store = RocksStore::open(&self.shared, &shard.join("data"), id)?;
             let dropped = shard.join(DROPPED);

@@ -15,7 +15,7 @@ use futures_util::future::LocalBoxFuture;
 use super::super::message::PeerMessage;
 use super::super::shared::Shared;
 use super::super::status::ClusterStatus;
-use crate::base::id::{NodeId, SYSTEM_SHARD};
+use crate::base::id::{NodeId, SYSTEM_SHARD, ShardId};
 use crate::replica::error::ReplicaError;
 use crate::replica::request::{BeatBody, RequestBody, ShardRequest, ShardResponse};
 use crate::step::TaskHandle;
@@ -31,11 +31,18 @@ const BEAT_PATIENCE: Duration = Duration::from_millis(500);
 type Answer = Result<ShardResponse, ReplicaError>;
 type Served = BTreeMap<(NodeId, u64), TaskHandle<()>>;
 
+/// A request that a peer has not answered yet.
+struct Asked {
+    to: NodeId,
+    shard: ShardId,
+    waiter: oneshot::Sender<Answer>,
+}
+
 /// Calls under way, both ways.
 #[derive(Default)]
 pub(in super::super) struct PendingCalls {
     next: Cell<u64>,
-    asked: RefCell<BTreeMap<u64, (NodeId, oneshot::Sender<Answer>)>>,
+    asked: RefCell<BTreeMap<u64, Asked>>,
     status: RefCell<BTreeMap<u64, oneshot::Sender<ClusterStatus>>>,
     served: RefCell<Served>,
 }
@@ -86,17 +93,24 @@ impl PendingCalls {
     /// An answer of a peer; one that nobody waits for is dropped.
     pub(in super::super) fn answered(&self, from: NodeId, id: u64, answer: Answer) {
         let mut asked = self.asked.borrow_mut();
-        if asked.get(&id).is_some_and(|(to, _)| *to == from)
-            && let Some((_, waiter)) = asked.remove(&id)
+        if asked.get(&id).is_some_and(|asked| asked.to == from)
+            && let Some(asked) = asked.remove(&id)
         {
             // The asker may have gone in this very step.
-            let _ = waiter.send(answer);
+            let _ = asked.waiter.send(answer);
         }
     }
 
     /// Calls to that node will not be answered.
     pub(in super::super) fn unreachable(&self, node: NodeId) {
-        self.asked.borrow_mut().retain(|_, (to, _)| *to != node);
+        self.asked.borrow_mut().retain(|_, asked| asked.to != node);
+    }
+
+    /// A shard has a new leader: whoever waits for another node's answer may wait for ever, if that
+    /// one is stopped or cut off. The question counts as lost.
+    pub(in super::super) fn leader_changed(&self, shard: ShardId, leader: NodeId) {
+        let stays = |asked: &Asked| asked.shard != shard || asked.to == leader;
+        self.asked.borrow_mut().retain(|_, asked| stays(asked));
     }
 
     /// A status answer.
@@ -191,7 +205,8 @@ impl ShardCalls for NodeCalls {
         }
         let id = shared.calls.number();
         let (sender, receiver) = oneshot::channel();
-        shared.calls.asked.borrow_mut().insert(id, (to, sender));
+        let asked = Asked { to, shard: request.shard, waiter: sender };
+        shared.calls.asked.borrow_mut().insert(id, asked);
         let guard = Guard { shared: self.0.clone(), to, id };
         let request = Rc::unwrap_or_clone(request);
         shared.send(to, &PeerMessage::Request { id, request });
@@ -202,5 +217,29 @@ impl ShardCalls for NodeCalls {
                 Err(_) => Err(CallError::Lost),
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_new_leader_ends_the_wait_for_the_old_one() {
+        let calls = PendingCalls::default();
+        let (old, new) = (NodeId::machine(1), NodeId::machine(2));
+        let ask = |to, shard| {
+            let (waiter, receiver) = oneshot::channel();
+            let asked = Asked { to, shard, waiter };
+            calls.asked.borrow_mut().insert(calls.number(), asked);
+            receiver
+        };
+        let stuck = ask(old, ShardId(1));
+        let (fine, elsewhere) = (ask(new, ShardId(1)), ask(old, ShardId(2)));
+        calls.leader_changed(ShardId(1), new);
+        assert!(stuck.now_or_never().is_some_and(|answer| answer.is_err()), "it waits on");
+        assert!(fine.now_or_never().is_none() && elsewhere.now_or_never().is_none());
     }
 }

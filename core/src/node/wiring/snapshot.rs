@@ -9,7 +9,7 @@ use std::rc::Rc;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures_util::future::LocalBoxFuture;
 
-use super::super::effect::Effect;
+use super::super::effect::{Effect, LogLevel};
 use super::super::outbox::Outbox;
 use super::machine::applied_state;
 use super::store::OutboxStore;
@@ -144,6 +144,9 @@ impl Sink {
             self.meta.last
         );
         self.machine.reload(&pairs).map_err(failed)?;
+        let (shard, index) = (self.store.shard, state.position.map_or(0, |at| at.index));
+        let message = format!("{shard} was replaced by a snapshot up to {index}");
+        self.store.outbox.log(LogLevel::Info, message);
         *self.flushed.borrow_mut() = state;
         Ok(())
     }

@@ -7,9 +7,10 @@ use bytes::Bytes;
 
 use super::world::{SYSTEM_TABLE, TABLE, World, hash_of, key, place};
 use crate::base::buggify::Faults;
-use crate::base::id::{IndexId, SYSTEM_SHARD};
+use crate::base::id::{Epoch, Incarnation, IndexId, NodeId, SYSTEM_SHARD, ShardId, TxnId};
 use crate::base::key::{Key, Span};
-use crate::replica::request::LockMode;
+use crate::base::timestamp::Timestamp;
+use crate::replica::request::{GetBody, LockMode, RequestBody, ShardRequest, TxnRef, Wait};
 use crate::shard::routing::{Place, Route};
 use crate::txn::error::TxnError;
 use crate::txn::transaction::Transaction;
@@ -357,5 +358,53 @@ fn too_many_bytes_are_refused_before_the_commit() {
         };
         txn.write(vec![big(30)]).await.unwrap();
         assert_eq!(txn.write(vec![big(31)]).await, Err(TxnError::TooLarge));
+    });
+}
+
+/// Locks a key in the data shard for a transaction of another node.
+async fn lock_as(world: &World, node: NodeId, number: u8) {
+    let id = TxnId { node, incarnation: Incarnation(1), number: 1 };
+    let body = RequestBody::Get(GetBody {
+        txn: TxnRef { id, start: Timestamp::from_unix_ms(1), replays: 0 },
+        place: place(TABLE, 1),
+        keys: vec![key(TABLE, number)],
+        at: begin(world).begin_statement().await.unwrap(),
+        lock: LockMode::Exclusive,
+        wait: Wait::No,
+    });
+    let request = ShardRequest { shard: ShardId(1), epoch: Epoch(1), body };
+    let replica = Rc::clone(&world.hosts[1].replica);
+    replica.serve(Rc::new(request)).await.unwrap();
+    assert_eq!(world.hosts[1].replica.locks_len(), 1);
+}
+
+#[test]
+fn a_stopped_system_leaders_locks_end_with_its_successors_patience() {
+    with(|world| async move {
+        let (system, data) = (&world.hosts[0], Rc::clone(&world.hosts[1].replica));
+        let hearing = Rc::clone(&data);
+        let hear = move |node, incarnation| hearing.coordinator_dead(node, incarnation);
+        system.replica.machine().on_verdict(Rc::new(hear));
+        // Heard as a follower; the new leader hears nothing of it any more.
+        let stopped = NodeId::machine(2);
+        system.replica.life_heard(stopped, Incarnation(1));
+        lock_as(&world, stopped, 1).await;
+        Rc::clone(&system.group).change_leader().await;
+        system.replica.leadership_changed();
+        world.sim.sleep(Duration::from_secs(2)).await;
+        assert_eq!(data.locks_len(), 0, "they wait for the bound of silent locks");
+    });
+}
+
+#[test]
+fn a_restarted_nodes_first_word_ends_what_its_earlier_life_held() {
+    with(|world| async move {
+        let (node, data) = (NodeId::machine(2), Rc::clone(&world.hosts[1].replica));
+        data.life_heard(node, Incarnation(1));
+        lock_as(&world, node, 1).await;
+        data.life_heard(node, Incarnation(1));
+        assert_eq!(data.locks_len(), 1, "it lives");
+        data.life_heard(node, Incarnation(2));
+        assert_eq!(data.locks_len(), 0);
     });
 }

@@ -197,6 +197,14 @@ impl Cluster {
         serde_json::from_slice(&output.stdout).ok()
     }
 
+    /// The newest log index of any shard, as one node knows it.
+    pub fn last_index(&self, number: usize) -> Option<u64> {
+        let status = self.status(number)?;
+        let shards = status["shards"].as_array()?.iter();
+        let replicas = shards.filter_map(|shard| shard["replicas"].as_array()).flatten();
+        replicas.filter_map(|replica| replica["match_index"].as_u64()).max()
+    }
+
     /// Waits until every shard has a leader and nobody lags by more than `lag_max` entries; the
     /// time it took.
     ///

@@ -12,6 +12,12 @@ use crate::cluster::Cluster;
 const CATCH_UP: Duration = Duration::from_secs(60);
 /// Entries that a follower may lag by under load and count as caught up.
 const LAG_MAX: u64 = 500;
+/// Entries that a node must lack for the others to have purged some: a flush comes every 300, and
+/// 1,000 are kept for those who were away for a moment.
+const PURGED_AFTER: u64 = 1_800;
+/// Times that a node which comes back is killed while its snapshot comes in, each time a little later.
+const INTERRUPTIONS: u32 = 8;
+const INTERRUPT_AFTER: Duration = Duration::from_millis(60);
 /// Before each fault.
 const CALM_MIN: Duration = Duration::from_secs(2);
 
@@ -99,9 +105,23 @@ fn fall_behind(
     began: Instant,
 ) -> io::Result<()> {
     println!("{:.1} s: kill -9 of n{}", began.elapsed().as_secs_f64(), number + 1);
+    let had = cluster.last_index(0).unwrap_or(0);
     kill(cluster, plan, number)?;
     sleep_watching(cluster, plan.down, began + plan.duration)?;
+    while cluster.last_index(0).is_none_or(|last| last < had + PURGED_AFTER) {
+        if began + plan.duration < Instant::now() {
+            return Err(io::Error::other("the load was too slow for a log to be purged"));
+        }
+        sleep_watching(cluster, Duration::from_millis(500), began + plan.duration)?;
+    }
     println!("{:.1} s: n{} is back", began.elapsed().as_secs_f64(), number + 1);
+    for interruption in 1..=INTERRUPTIONS {
+        cluster.start(number)?;
+        cluster.wait_listening(number)?;
+        sleep(INTERRUPT_AFTER * interruption);
+        cluster.check_alive()?;
+        kill(cluster, plan, number)?;
+    }
     cluster.start(number)?;
     let took = cluster.wait_caught_up(LAG_MAX, CATCH_UP)?;
     println!("caught up after {} ms", took.as_millis());

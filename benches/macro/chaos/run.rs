@@ -40,7 +40,7 @@ pub fn run(
     }
     if plan.mode == Mode::Snapshot {
         // Small enough to be purged within a run.
-        cluster.environment.push(("SHARDFORGE_RAFT_MAX_LOG_ENTRIES".into(), "2000".into()));
+        cluster.environment.push(("SHARDFORGE_RAFT_MAX_LOG_ENTRIES".into(), "300".into()));
     }
     prepare_shim(&mut cluster, &plan)?;
     cluster.found()?;

@@ -68,7 +68,7 @@ impl StateMachine for Counter {
 }
 
 /// See the module.
-pub struct SoloGroup {
+pub(crate) struct SoloGroup {
     stepper: Stepper,
     group: RaftGroup,
     sink: Rc<Sink>,
@@ -79,7 +79,7 @@ pub struct SoloGroup {
 
 impl SoloGroup {
     /// Opens it and waits until it leads.
-    pub fn open() -> Self {
+    pub(crate) fn open() -> Self {
         let node = NodeId::machine(1);
         let mut stepper = Stepper::new(Rng::stream(7, "bench"));
         let sink = Rc::new(Sink::default());
@@ -112,7 +112,7 @@ impl SoloGroup {
     }
 
     /// Commits and applies `in_flight` commands that are proposed together.
-    pub fn commit(&mut self, command: &Bytes, in_flight: usize) {
+    pub(crate) fn commit(&mut self, command: &Bytes, in_flight: usize) {
         let done = Rc::new(RefCell::new(0));
         for _ in 0..in_flight {
             let (group, term, done) = (self.group.clone(), self.term, Rc::clone(&done));

@@ -14,7 +14,7 @@ use shardforge_core::storage::memory::MemoryStores;
 const SESSION: SessionId = SessionId(1);
 
 /// A node that serves, and one client.
-pub struct Server {
+pub(crate) struct Server {
     node: Node,
     stores: MemoryStores,
     now: Now,
@@ -24,7 +24,7 @@ pub struct Server {
 
 impl Server {
     /// Starts it and connects the client.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let id = NodeId::machine(1);
         let config = CoreConfig { single_node: true, insecure: true, ..CoreConfig::default() };
         let now = Now::default();
@@ -51,20 +51,20 @@ impl Server {
     }
 
     /// Makes `t(id, v)` with so many rows.
-    pub fn fill(&mut self, rows: u32) {
+    pub(crate) fn fill(&mut self, rows: u32) {
         self.query("CREATE TABLE t (id int PRIMARY KEY, v int)");
         self.query(&format!("INSERT INTO t SELECT i, 0 FROM generate_series(0, {rows} - 1) i"));
     }
 
     /// Runs a statement to its end; how many replies it got.
-    pub fn query(&mut self, sql: &str) -> usize {
+    pub(crate) fn query(&mut self, sql: &str) -> usize {
         let request = ClientRequest::Query(sql.to_owned());
         self.input(Input::ClientRequested { session: SESSION, request });
         self.until_ready()
     }
 
     /// Ten microseconds pass.
-    pub fn idle_input(&mut self) {
+    pub(crate) fn idle_input(&mut self) {
         self.input(Input::DeadlineReached);
     }
 

@@ -2,11 +2,12 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 use crate::row::numeric::Numeric;
 
 /// A JSON value.
-#[derive(Clone, Debug, Hash)]
+#[derive(Clone, Debug)]
 pub enum Json {
     /// `null`.
     Null,
@@ -143,6 +144,21 @@ pub(super) fn key_order(left: &str, right: &str) -> Ordering {
 }
 
 /// Of canonical values.
+/// By the parts that the order compares.
+impl Hash for Json {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        std::mem::discriminant(self).hash(state);
+        match self {
+            Self::Null => {}
+            Self::Bool(value) => value.hash(state),
+            Self::Number(number) => number.hash(state),
+            Self::String(text) => text.hash(state),
+            Self::Array(items) => items.hash(state),
+            Self::Object(members) => members.hash(state),
+        }
+    }
+}
+
 impl PartialEq for Json {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()

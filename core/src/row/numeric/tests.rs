@@ -79,7 +79,7 @@ proptest! {
     fn quotients_agree_with_the_model(a in -1_000_000i64..1_000_000, b in 1i64..1_000_000) {
         let quotient = scaled(a, 0).div(&scaled(b, 0)).unwrap();
         let scale = quotient.dscale();
-        prop_assert!(16 <= scale && scale <= 24, "scale {}", scale);
+        prop_assert!((16..=24).contains(&scale), "scale {}", scale);
         let expected = divide_round(i128::from(a) * 10i128.pow(u32::from(scale)), i128::from(b));
         prop_assert_eq!(quotient.to_string(), model_text(expected, scale));
     }

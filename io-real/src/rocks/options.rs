@@ -1,7 +1,8 @@
 //! RocksDB's options: one budget for all stores of a node.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, DBCompressionType, Options, SliceTransform, WriteBufferManager,
+    BlockBasedOptions, Cache, DBCompressionType, LruCacheOptions, Options, SliceTransform,
+    WriteBufferManager,
 };
 use shardforge_core::storage::port::Family;
 
@@ -21,6 +22,9 @@ impl Default for RocksConfig {
         Self { block_cache_bytes: 256 << 20, write_buffer_bytes: 128 << 20, background_jobs: 2 }
     }
 }
+
+/// The block cache is cut into two to the power of so many parts.
+const CACHE_SHARD_BITS: i32 = 1;
 
 /// What all stores of a node share.
 pub(super) struct Shared {
@@ -52,7 +56,12 @@ fn has_timestamp(key: &[u8]) -> bool {
 
 impl Shared {
     pub(super) fn new(config: RocksConfig) -> Self {
-        let cache = Cache::new_lru_cache(config.block_cache_bytes);
+        // One thread reads: many small shards would only evict what does not fit one of them, and a
+        // filter block of a table of a million rows takes more than a megabyte.
+        let mut lru = LruCacheOptions::default();
+        lru.set_capacity(config.block_cache_bytes);
+        lru.set_num_shard_bits(CACHE_SHARD_BITS);
+        let cache = Cache::new_lru_cache_opts(&lru);
         let buffers = WriteBufferManager::new_write_buffer_manager_with_cache(
             config.write_buffer_bytes,
             false,

@@ -80,6 +80,13 @@ pub enum Input {
         /// What.
         request: ClientRequest,
     },
+    /// A client said several things in one breath.
+    ClientPipelined {
+        /// Who.
+        session: SessionId,
+        /// What, in order.
+        requests: Vec<ClientRequest>,
+    },
     /// The socket took bytes: so many bytes of answers are still unsent.
     ClientDrained {
         /// Who.

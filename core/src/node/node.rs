@@ -177,6 +177,9 @@ impl Node {
             }
             Input::ClientConnected { session } => self.sessions.connect(session),
             Input::ClientRequested { session, request } => self.sessions.request(session, request),
+            Input::ClientPipelined { session, requests } => {
+                requests.into_iter().for_each(|request| self.sessions.request(session, request));
+            }
             Input::ClientDrained { session, unsent_bytes } => {
                 self.sessions.drained(session, unsent_bytes);
             }

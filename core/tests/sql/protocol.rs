@@ -147,6 +147,28 @@ fn an_error_of_a_batch_skips_to_sync() {
 }
 
 #[test]
+fn answers_of_a_batch_wait_for_its_end_or_a_flush() {
+    let mut world = World::new();
+    let client = world.client();
+    client.send(parse("", "show work_mem"));
+    world.run();
+    assert_eq!(client.take(), []);
+    client.send(ClientRequest::Flush);
+    world.run();
+    assert_eq!(client.take(), [ClientReply::ParseComplete]);
+    client.send(ClientRequest::DescribeStatement(String::new()));
+    world.run();
+    assert_eq!(client.take(), []);
+    client.send(ClientRequest::Sync);
+    world.run();
+    assert_eq!(client.take().len(), 3);
+    // An error is told at once.
+    client.send(parse("", "show nosuch"));
+    world.run();
+    assert!(matches!(client.take()[..], [ClientReply::Error(_)]));
+}
+
+#[test]
 fn a_violation_ends_the_session() {
     let mut world = World::new();
     let client = world.client();

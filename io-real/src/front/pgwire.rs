@@ -81,6 +81,18 @@ struct Client {
     scram: Option<Scram>,
 }
 
+/// What follows what was decoded.
+enum Then {
+    /// The rest has not come yet.
+    Wait,
+    /// More is there.
+    GoOn,
+    /// Nothing: the client says goodbye.
+    End,
+    /// The client's bytes broke the protocol.
+    BreakOff(ProtocolError),
+}
+
 /// Reports the client's end, however its task ends.
 struct OpenSession {
     door: Rc<dyn Door>,
@@ -227,24 +239,21 @@ impl Client {
     }
 
     async fn converse(&mut self) {
-        let mut taken = 0usize;
         loop {
             while !self.buffer.is_empty() && !self.connection.is_closing() {
                 self.wait_for_room().await;
-                match self.decoder.decode(&mut self.buffer) {
-                    Ok(None) => break,
-                    Ok(Some(Frontend::Request(ClientRequest::Terminate))) => return,
-                    Ok(Some(Frontend::Request(request))) => self.request(request),
-                    // The decoder gives nothing else after `authenticated`.
-                    Ok(Some(_)) => return,
-                    Err(error) => {
+                let (requests, then) = self.decode_some();
+                let full = MESSAGES_PER_TURN <= requests.len();
+                self.give(requests);
+                match then {
+                    Then::Wait => break,
+                    Then::GoOn if full => tokio::task::yield_now().await,
+                    Then::GoOn => {}
+                    Then::End => return,
+                    Then::BreakOff(error) => {
                         self.break_off(error);
                         return;
                     }
-                }
-                taken += 1;
-                if taken.is_multiple_of(MESSAGES_PER_TURN) {
-                    tokio::task::yield_now().await;
                 }
             }
             let held = self.buffer.len();
@@ -258,6 +267,24 @@ impl Client {
                 Event::Ended | Event::Closed => return,
             }
         }
+    }
+
+    /// Decodes what has come, as far as it may be handed over at once.
+    fn decode_some(&mut self) -> (Vec<ClientRequest>, Then) {
+        let mut requests = Vec::new();
+        while requests.len() < MESSAGES_PER_TURN {
+            match self.decoder.decode(&mut self.buffer) {
+                Ok(None) => return (requests, Then::Wait),
+                Ok(Some(Frontend::Request(ClientRequest::Terminate))) => {
+                    return (requests, Then::End);
+                }
+                Ok(Some(Frontend::Request(request))) => requests.push(request),
+                // The decoder gives nothing else after `authenticated`.
+                Ok(Some(_)) => return (requests, Then::End),
+                Err(error) => return (requests, Then::BreakOff(error)),
+            }
+        }
+        (requests, Then::GoOn)
     }
 
     /// Waits while the session has as much to do as it should have.
@@ -278,6 +305,20 @@ impl Client {
     fn open_session(&mut self) {
         let id = self.door.open_session(Rc::clone(&self.connection));
         self.session = Some(OpenSession { door: Rc::clone(&self.door), id });
+    }
+
+    /// What came together is handed over together: one input, one write of answers.
+    fn give(&self, mut requests: Vec<ClientRequest>) {
+        let Some(session) = &self.session else { return };
+        let session = session.id;
+        match (requests.pop(), requests.is_empty()) {
+            (None, _) => {}
+            (Some(request), true) => self.door.give(Input::ClientRequested { session, request }),
+            (Some(last), false) => {
+                requests.push(last);
+                self.door.give(Input::ClientPipelined { session, requests });
+            }
+        }
     }
 
     fn request(&self, request: ClientRequest) {

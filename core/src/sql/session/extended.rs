@@ -48,6 +48,7 @@ impl Session {
         if let Err(error) = result {
             self.skip_to_sync = true;
             self.fail(error).await;
+            self.replies.flush();
         }
         Ok(())
     }

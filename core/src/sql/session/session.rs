@@ -56,6 +56,8 @@ pub(crate) struct Session {
     pub(super) statements: BTreeMap<String, Rc<Prepared>>,
     pub(super) portals: BTreeMap<String, Portal>,
     pub(super) skip_to_sync: bool,
+    /// Within an extended batch answers wait for its end, as PostgreSQL's do.
+    in_extended_batch: bool,
     pub(super) statement_deadline: Option<Mono>,
     pub(super) sequences: Rc<SequenceMemory>,
     info: RefCell<Option<KnownInfo>>,
@@ -85,6 +87,7 @@ impl Session {
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
             skip_to_sync: false,
+            in_extended_batch: false,
             statement_deadline: None,
             sequences: Rc::default(),
             info: RefCell::default(),
@@ -132,7 +135,9 @@ impl Session {
             self.replies.flow().await;
             return Ok(request);
         }
-        self.replies.flush();
+        if !self.in_extended_batch {
+            self.replies.flush();
+        }
         let inbox = Rc::clone(&self.inbox);
         let next = inbox.next();
         let answer = match self.idle_limit() {
@@ -174,6 +179,7 @@ impl Session {
         if self.skip_to_sync && !matches!(request, ClientRequest::Sync | ClientRequest::Terminate) {
             return Ok(());
         }
+        self.in_extended_batch = is_batched(&request);
         match request {
             ClientRequest::Query(sql) => self.simple_query(&sql).await,
             ClientRequest::Parse { name, sql, parameter_types } => {
@@ -348,6 +354,20 @@ impl Session {
         }
         self.settings.note_report(name, value)
     }
+}
+
+/// Whether the answer may wait for those of the messages that must follow.
+fn is_batched(request: &ClientRequest) -> bool {
+    matches!(
+        request,
+        ClientRequest::Parse { .. }
+            | ClientRequest::Bind { .. }
+            | ClientRequest::DescribeStatement(_)
+            | ClientRequest::DescribePortal(_)
+            | ClientRequest::Execute { .. }
+            | ClientRequest::CloseStatement(_)
+            | ClientRequest::ClosePortal(_)
+    )
 }
 
 /// The work's output if it comes before the event.

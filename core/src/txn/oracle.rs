@@ -4,9 +4,12 @@
 //! next one. That is what makes real time and timestamps agree.
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::error::TxnError;
@@ -26,11 +29,13 @@ const PATIENCE: Duration = Duration::from_millis(5_000);
 const OFFICE_PATIENCE: Duration = Duration::from_millis(400);
 
 type Granted = Result<Grant, TxnError>;
+/// Who waits for a grant above what.
+type Waiting = Vec<(Timestamp, Resolver<Granted>)>;
 
 #[derive(Default)]
 struct State {
     asking: bool,
-    waiting: Vec<(Timestamp, Resolver<Granted>)>,
+    waiting: Waiting,
 }
 
 /// The oracle's client of a node.
@@ -55,11 +60,23 @@ impl OracleClient {
         let (resolver, answer) = promise();
         let begin = {
             let mut state = self.state.borrow_mut();
-            state.waiting.push((at_least, resolver));
-            !std::mem::replace(&mut state.asking, true)
+            let begin = !std::mem::replace(&mut state.asking, true);
+            if !begin {
+                state.waiting.push((at_least, resolver));
+                None
+            } else {
+                Some(resolver)
+            }
         };
-        if begin && let Some(me) = self.me.upgrade() {
-            self.router.clock().spawn(Box::pin(me.ask()));
+        if let (Some(resolver), Some(me)) = (begin, self.me.upgrade()) {
+            // An oracle on this node answers at once: that costs no task.
+            let mut question = Box::pin(me.clone().question(1, at_least));
+            if let Some(granted) = (&mut question).now_or_never() {
+                self.state.borrow_mut().asking = false;
+                return granted;
+            }
+            let first = (vec![(at_least, resolver)], question);
+            self.router.clock().spawn(Box::pin(me.ask(first)));
         }
         match within(&**self.router.clock(), deadline, answer).await {
             Some(Some(granted)) => granted,
@@ -86,23 +103,16 @@ impl OracleClient {
         }
     }
 
-    async fn ask(self: Rc<Self>) {
+    async fn question(self: Rc<Self>, count: u32, at_least: Timestamp) -> Granted {
+        let deadline = self.router.clock().now().mono + PATIENCE;
+        self.request(TimestampBody { count, at_least, hold: None }, deadline).await
+    }
+
+    /// Waits for the answer to a first question, then asks for all who came meanwhile.
+    async fn ask(self: Rc<Self>, first: (Waiting, Pin<Box<impl Future<Output = Granted>>>)) {
+        let (mut batch, question) = first;
+        let mut granted = question.await;
         loop {
-            let batch = {
-                let mut state = self.state.borrow_mut();
-                state.waiting.retain(|(_, resolver)| !resolver.is_abandoned());
-                let len = state.waiting.len().min(BATCH_MAX);
-                if len == 0 {
-                    state.asking = false;
-                    return;
-                }
-                state.waiting.drain(..len).collect::<Vec<_>>()
-            };
-            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-            let at_least = batch.iter().map(|(floor, _)| *floor).max().unwrap_or_default();
-            let deadline = self.router.clock().now().mono + PATIENCE;
-            let granted =
-                self.request(TimestampBody { count, at_least, hold: None }, deadline).await;
             for (number, (_, resolver)) in (0u64..).zip(batch) {
                 resolver.resolve(
                     granted
@@ -110,6 +120,19 @@ impl OracleClient {
                         .map(|grant| Grant { first: Timestamp(grant.first.0 + number), ..grant }),
                 );
             }
+            batch = {
+                let mut state = self.state.borrow_mut();
+                state.waiting.retain(|(_, resolver)| !resolver.is_abandoned());
+                let len = state.waiting.len().min(BATCH_MAX);
+                if len == 0 {
+                    state.asking = false;
+                    return;
+                }
+                state.waiting.drain(..len).collect()
+            };
+            let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
+            let at_least = batch.iter().map(|(floor, _)| *floor).max().unwrap_or_default();
+            granted = self.clone().question(count, at_least).await;
         }
     }
 }

@@ -49,11 +49,12 @@ impl Liveness {
         }
     }
 
-    /// Nodes that have fallen silent since the last call.
-    pub fn judge(&mut self, now: Mono) -> Vec<(NodeId, Incarnation)> {
+    /// Nodes that have fallen silent since the last call. Whoever judges lives: a node that was held
+    /// up looks before it hears its own beats.
+    pub fn judge(&mut self, now: Mono, judge: Option<NodeId>) -> Vec<(NodeId, Incarnation)> {
         let mut dead = Vec::new();
         for (node, beat) in &mut self.beats {
-            if !beat.judged && SILENCE_MAX <= now.since(beat.at) {
+            if Some(*node) != judge && !beat.judged && SILENCE_MAX <= now.since(beat.at) {
                 beat.judged = true;
                 dead.push((*node, beat.incarnation));
             }
@@ -76,13 +77,14 @@ mod tests {
         let (node, second) = (NodeId::machine(1), 1_000_000_000);
         let mut liveness = Liveness::default();
         liveness.hear(node, Incarnation(2), Mono(0));
-        assert!(liveness.judge(Mono(second - 1)).is_empty());
-        assert_eq!(liveness.judge(Mono(second)), [(node, Incarnation(2))]);
-        assert!(liveness.judge(Mono(2 * second)).is_empty());
+        assert!(liveness.judge(Mono(second - 1), None).is_empty());
+        assert!(liveness.judge(Mono(second), Some(node)).is_empty(), "it judged itself");
+        assert_eq!(liveness.judge(Mono(second), None), [(node, Incarnation(2))]);
+        assert!(liveness.judge(Mono(2 * second), None).is_empty());
         liveness.hear(node, Incarnation(1), Mono(2 * second));
-        assert!(liveness.judge(Mono(9 * second)).is_empty(), "an old frame is no life");
+        assert!(liveness.judge(Mono(9 * second), None).is_empty(), "an old frame is no life");
         liveness.hear(node, Incarnation(3), Mono(9 * second));
-        assert_eq!(liveness.judge(Mono(10 * second)), [(node, Incarnation(3))]);
+        assert_eq!(liveness.judge(Mono(10 * second), None), [(node, Incarnation(3))]);
     }
 
     #[test]
@@ -93,6 +95,6 @@ mod tests {
         liveness.expect(silent, Incarnation(4), Mono(10));
         liveness.expect(heard, Incarnation(8), Mono(10));
         liveness.hear(heard, Incarnation(9), Mono(1_000_000_000));
-        assert_eq!(liveness.judge(Mono(1_000_000_010)), [(silent, Incarnation(4))]);
+        assert_eq!(liveness.judge(Mono(1_000_000_010), None), [(silent, Incarnation(4))]);
     }
 }

@@ -57,12 +57,13 @@ impl Replica {
             let until = self.ports.clock.now().mono + BEAT_EVERY;
             self.ports.clock.sleep_until(until).await;
             let now = self.ports.clock.now().mono;
+            let me = self.ports.consensus.leader();
             let dead = {
                 let mut leader = self.leader.borrow_mut();
                 if leader.term != term {
                     return;
                 }
-                leader.liveness.judge(now)
+                leader.liveness.judge(now, me)
             };
             for (node, incarnation) in dead {
                 let part = Part::NodeDead { node, incarnation };

@@ -53,6 +53,16 @@ impl CompareOp {
         }
     }
 
+    /// The comparison that holds for equal operands too.
+    #[must_use]
+    pub fn or_equal(self) -> Self {
+        match self {
+            Self::Lt => Self::Le,
+            Self::Gt => Self::Ge,
+            Self::Le | Self::Ge | Self::Eq | Self::Ne => self,
+        }
+    }
+
     /// The opposite comparison, for operands that are not null.
     #[must_use]
     pub fn negated(self) -> Self {

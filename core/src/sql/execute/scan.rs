@@ -21,7 +21,7 @@ use crate::sql::ports::{
 };
 
 /// Rows of the first batch of a scan that may end early.
-const FIRST_BATCH: usize = 64;
+const FIRST_BATCH: usize = 128;
 /// First byte of a key column that holds a value, and of one that holds NULL (ascending).
 const TAGS: (u8, u8) = (0x01, 0x02);
 

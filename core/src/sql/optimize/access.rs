@@ -19,6 +19,8 @@ struct Restriction {
     conjunct: usize,
     column: usize,
     kind: RestrictionKind,
+    /// Whether the key alone decides the condition; if not it is checked on each row, too.
+    exact: bool,
 }
 
 enum RestrictionKind {
@@ -124,7 +126,9 @@ fn bound(
 ) -> Option<RangeBound> {
     restrictions.iter().filter(|r| r.column == column).find_map(|r| match &r.kind {
         RestrictionKind::Compare(op, value) if *op == inclusive || *op == exclusive => {
-            used.push(r.conjunct);
+            if r.exact {
+                used.push(r.conjunct);
+            }
             Some(RangeBound { value: value.clone(), inclusive: *op == inclusive })
         }
         _ => None,
@@ -144,12 +148,10 @@ fn restrictions(
                 sides.into_iter().find_map(|(column, value, op)| {
                     let column = column_of(column)?;
                     let ty = &table.columns.get(column)?.ty;
-                    let value = key_value(value, ty, op == CompareOp::Eq, lowering)?;
-                    (op != CompareOp::Ne).then_some(Restriction {
-                        conjunct,
-                        column,
-                        kind: RestrictionKind::Compare(op, value),
-                    })
+                    let (value, exact) = key_value(value, ty, op, lowering)?;
+                    let op = if exact { op } else { op.or_equal() };
+                    let kind = RestrictionKind::Compare(op, value);
+                    Some(Restriction { conjunct, column, kind, exact })
                 })
             }
             Expr::InList { expr, list, negated: false } if list.len() <= POINTS_MAX => {
@@ -157,9 +159,10 @@ fn restrictions(
                     let ty = &table.columns.get(column)?.ty;
                     let list = list
                         .iter()
-                        .map(|value| key_value(value, ty, true, lowering))
+                        .map(|value| Some(key_value(value, ty, CompareOp::Eq, lowering)?.0))
                         .collect::<Option<Vec<_>>>()?;
-                    Some(Restriction { conjunct, column, kind: RestrictionKind::In(list) })
+                    let kind = RestrictionKind::In(list);
+                    Some(Restriction { conjunct, column, kind, exact: true })
                 })
             }
             _ => None, // restricts no key
@@ -178,13 +181,17 @@ fn column_of(expr: &Expr) -> Option<usize> {
     }
 }
 
-/// The value as a key of the column's type, if no row decides it and it means the same there.
+/// The value as a key of the column's type, if no row decides it and it means the same there; and
+/// whether it means quite the same, or for `<` and `>` perhaps one value more.
 fn key_value(
     value: &Expr,
     column: &DataType,
-    equality: bool,
+    op: CompareOp,
     lowering: Lowering<'_>,
-) -> Option<Expr> {
+) -> Option<(Expr, bool)> {
+    if op == CompareOp::Ne {
+        return None;
+    }
     let mut decided = true;
     value.walk(&mut |part| decided &= !matches!(part, Expr::Column(_) | Expr::Subquery(_)));
     if !decided {
@@ -193,7 +200,7 @@ fn key_value(
     let ty = type_of(value, lowering)?;
     let text = |ty: &DataType| matches!(ty, DataType::Text | DataType::Varchar(_));
     if ty.oid() == column.oid() || (text(&ty) && text(column)) {
-        return Some(value.clone());
+        return Some((value.clone(), true));
     }
     let (low, high) = match column {
         DataType::Int2 => (i64::from(i16::MIN), i64::from(i16::MAX)),
@@ -211,23 +218,42 @@ fn key_value(
             DataType::Int4 => Datum::Int4(i32::try_from(number).ok()?),
             _ => Datum::Int8(number), // the third of the integers
         };
-        return Some(Expr::Const(datum, column.clone()));
+        return Some((Expr::Const(datum, column.clone()), true));
     }
+    let value_is_int2 = ty == DataType::Int2;
     let cast =
         Expr::Cast { expr: Box::new(value.clone()), from: ty, to: column.clone(), explicit: true };
-    if (low, high) == (i64::MIN, i64::MAX) {
-        return Some(cast);
+    let fits = match column {
+        DataType::Int8 => true,
+        DataType::Int4 => value_is_int2,
+        _ => false,
+    };
+    if fits {
+        return Some((cast, true));
     }
-    if !equality {
-        return None;
-    }
-    // A number that the column cannot hold equals none of its values: a null key finds nothing.
     let constant = |number| Expr::Const(Datum::Int8(number), DataType::Int8);
-    let fits = Expr::And(vec![
-        Expr::compare(CompareOp::Ge, value.clone(), constant(low)),
-        Expr::compare(CompareOp::Le, value.clone(), constant(high)),
-    ]);
-    Some(Expr::Case { operand: None, branches: vec![(fits, cast)], otherwise: None })
+    let below = Expr::compare(CompareOp::Lt, value.clone(), constant(low));
+    let above = Expr::compare(CompareOp::Gt, value.clone(), constant(high));
+    let end = |number| Expr::Cast {
+        expr: Box::new(constant(number)),
+        from: DataType::Int8,
+        to: column.clone(),
+        explicit: true,
+    };
+    // A number that the column cannot hold is beyond all of its values: a null key finds nothing, the
+    // column's own end finds all.
+    let null = || Expr::Const(Datum::Null, column.clone());
+    let (branches, exact) = match op {
+        CompareOp::Eq => (vec![(below, null()), (above, null())], true),
+        CompareOp::Ge | CompareOp::Gt => {
+            (vec![(below, end(low)), (above, null())], op == CompareOp::Ge)
+        }
+        CompareOp::Le | CompareOp::Lt => {
+            (vec![(below, null()), (above, end(high))], op == CompareOp::Le)
+        }
+        CompareOp::Ne => return None,
+    };
+    Some((Expr::Case { operand: None, branches, otherwise: Some(Box::new(cast)) }, exact))
 }
 
 /// The type of an expression without columns, as far as it says.

@@ -127,6 +127,10 @@ fn make(seed: u64, bug: Option<u16>, record: bool) -> (World, FaultPlan) {
     let faults = Faults { bug, buggify_seed: None };
     let mut cluster = Cluster { faults, ..Cluster::of(nodes) };
     cluster.config.lease_reads = rng.chance(0.8);
+    // Planted bugs live in the pause of a read that asks the store.
+    if bug.is_some() || Rng::stream(seed, "row cache").chance(0.5) {
+        cluster.config.row_cache_bytes = 0;
+    }
     let ids: Vec<NodeId> = (1..=nodes).map(NodeId::machine).collect();
     let plan = FaultPlan::draw(&mut rng, &ids, SAFETY_PHASE);
     let trace = if record { Trace::recording() } else { Trace::default() };

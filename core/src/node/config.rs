@@ -30,6 +30,8 @@ pub struct CoreConfig {
     pub initial_shard_count: u32,
     /// Reads under the leader's lease; without it each asks a quorum.
     pub lease_reads: bool,
+    /// For hot rows in memory, all shards together; zero: each read asks the store.
+    pub row_cache_bytes: usize,
     /// Un-purged bytes of one group's log before its store is flushed and the log purged.
     pub log_flush_bytes: usize,
     /// Un-purged entries of one group's log before the same.
@@ -60,6 +62,7 @@ impl Default for CoreConfig {
             replication_factor: 3,
             initial_shard_count: 1,
             lease_reads: true,
+            row_cache_bytes: 256 << 20,
             log_flush_bytes: 32 << 20,
             log_flush_entries: 100_000,
             statement_timeout: Duration::ZERO,

@@ -62,6 +62,7 @@ pub(super) async fn open(
         return Err(damaged("opened before the cluster is known".to_owned()));
     };
     let timestamps = Rc::clone(txns.oracle());
+    let data_shards = shared.config.initial_shard_count.max(1) as usize;
     let replica = Replica::new(
         ReplicaPorts {
             machine: machine.machine.clone(),
@@ -70,7 +71,11 @@ pub(super) async fn open(
             clock: Rc::new(NodeClock { outbox, step: shared.step.clone() }),
             timestamps,
         },
-        ReplicaConfig { lease: shared.config.lease_reads, faults },
+        ReplicaConfig {
+            lease: shared.config.lease_reads,
+            row_cache_bytes: shared.config.row_cache_bytes / data_shards,
+            faults,
+        },
     );
     let host = Rc::new(ShardHost {
         shard,

@@ -261,9 +261,16 @@ impl Machine {
 
     fn apply_part(&self, part: Part, batch: &mut WriteBatch) {
         match part {
-            Part::Commit { at, writes, .. } | Part::Ingest { at, writes, .. } => {
+            Part::Commit { at, writes, .. } => {
                 self.commits.set(self.commits.get() + 1);
-                self.apply_versions(at, writes, batch);
+                self.note_newest(at, &writes);
+                apply_versions(at, writes, batch);
+            }
+            Part::Ingest { at, writes, .. } => {
+                self.commits.set(self.commits.get() + 1);
+                let loaded = writes.iter().map(|write| (&write.key, &write.value));
+                self.newest.borrow_mut().loaded(loaded, at);
+                apply_versions(at, writes, batch);
             }
             Part::OracleLimit(limit) => {
                 let mut state = self.state.borrow_mut();
@@ -297,13 +304,18 @@ impl Machine {
         }
     }
 
-    fn apply_versions(&self, at: Timestamp, writes: Vec<VersionWrite>, batch: &mut WriteBatch) {
+    fn note_newest(&self, at: Timestamp, writes: &[VersionWrite]) {
         let mut newest = self.newest.borrow_mut();
         for write in writes {
             newest.applied(&write.key, at, &write.value);
-            let family = if write.index { Family::Index } else { Family::Data };
-            put_version(batch, family, write.key.as_ref(), at, write.value);
         }
+    }
+}
+
+fn apply_versions(at: Timestamp, writes: Vec<VersionWrite>, batch: &mut WriteBatch) {
+    for write in writes {
+        let family = if write.index { Family::Index } else { Family::Data };
+        put_version(batch, family, write.key.as_ref(), at, write.value);
     }
 }
 

@@ -1,19 +1,28 @@
-//! The newest version of keys that were lately written or looked up: saves the seek that a commit
-//! needs to know whether its rows are as they were seen.
+//! The newest version of keys that were lately written or looked up: answers reads of hot rows, and
+//! saves the seek that a commit needs to know whether its rows are as they were seen.
 //!
-//! An entry is exact: every applied write updates it. Two generations bound the memory; an entry that
-//! a read brings in is taken only if no generation was dropped since the read was pinned, for a newer
-//! write could have come and gone in between.
+//! An entry is exact: every applied write updates it. The cache is cut into parts by the keys' hash,
+//! each of two generations, which bound its memory; forgetting or growing stops the node for one part
+//! only. An entry that a read brings in is taken only if nothing was forgotten since the read was
+//! pinned, for a newer write could have come and gone in between.
 
 use bytes::Bytes;
 
 use crate::base::key::Key;
-use crate::base::map::FixedMap;
+use crate::base::map::{FixedHasher, FixedMap};
 use crate::base::timestamp::Timestamp;
 use crate::mvcc::version::is_tombstone;
+use crate::storage::port::Version;
+use std::hash::{Hash, Hasher};
 
-const ENTRIES_MAX: usize = 8_192;
-const BYTES_MAX: usize = 2 << 20;
+/// Parts of the cache: a power of two.
+const PARTS: usize = 64;
+/// What the cache holds at least, so that commits find the rows that they have locked.
+const BYTES_MIN: usize = 4 << 20;
+/// A longer value is not kept, only that it is there.
+const VALUE_BYTES_MAX: usize = 4 << 10;
+/// What an entry takes beyond its bytes, about.
+const ENTRY_BYTES: usize = 224;
 
 /// The newest version of a key, or that there is none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -24,72 +33,168 @@ pub struct NewestVersion {
     pub live: bool,
 }
 
+/// What is known of a key.
+#[derive(Clone, Debug, Default)]
+struct Known {
+    version: NewestVersion,
+    /// Its value, unless it is long.
+    value: Option<Bytes>,
+}
+
 /// The cache.
 #[derive(Debug, Default)]
 pub struct Newest {
     on: bool,
-    generation: u64,
-    young: FixedMap<Key, NewestVersion>,
-    old: FixedMap<Key, NewestVersion>,
+    forgotten: u64,
+    generation_bytes: usize,
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    young: FixedMap<Key, Known>,
+    old: FixedMap<Key, Known>,
     young_bytes: usize,
 }
 
 impl Newest {
-    /// Begins anew, as a leader's.
-    pub fn start(&mut self) {
+    /// Begins anew, as a leader's, with about so many bytes.
+    pub fn start(&mut self, bytes_max: usize) {
         self.stop();
         self.on = true;
+        self.generation_bytes = bytes_max.max(BYTES_MIN) / PARTS / 2;
+        self.parts.resize_with(PARTS, Part::default);
     }
 
     /// Forgets everything and remembers nothing.
     pub fn stop(&mut self) {
-        let generation = self.generation + 1;
-        *self = Self { generation, ..Self::default() };
+        self.on = false;
+        self.forgotten += 1;
+        self.parts = Vec::new();
+    }
+
+    fn known(&self, key: &Key) -> Option<&Known> {
+        self.parts.get(part_of(key))?.known(key)
     }
 
     /// What is known of a key.
     pub fn get(&self, key: &Key) -> Option<NewestVersion> {
-        self.young.get(key).or_else(|| self.old.get(key)).copied()
+        self.known(key).map(|known| known.version)
+    }
+
+    /// The newest versions of keys at or below `at`, if all of them are known.
+    pub fn versions(&self, keys: &[Key], at: Timestamp) -> Option<Vec<Option<Version>>> {
+        let version = |key: &Key| match self.known(key)? {
+            Known { version: NewestVersion { at: None, .. }, .. } => Some(None),
+            Known { version: NewestVersion { at: Some(newest), .. }, value: Some(value) }
+                if *newest <= at =>
+            {
+                Some(Some(Version { timestamp: *newest, value: value.clone() }))
+            }
+            Known { .. } => None,
+        };
+        keys.iter().map(version).collect()
     }
 
     /// A write was applied.
     pub fn applied(&mut self, key: &Key, at: Timestamp, value: &Bytes) {
         if self.on {
             let live = !is_tombstone(value);
-            self.offer(key, NewestVersion { at: Some(at), live });
+            self.offer(key, NewestVersion { at: Some(at), live }, Some(value));
+        }
+    }
+
+    /// Rows of a new key space were applied: they are not remembered, or a load would push out all
+    /// that is in use. What is known stays exact, and no read under way may be believed.
+    pub fn loaded<'a>(
+        &mut self,
+        writes: impl Iterator<Item = (&'a Key, &'a Bytes)>,
+        at: Timestamp,
+    ) {
+        if !self.on {
+            return;
+        }
+        self.forgotten += 1;
+        for (key, value) in writes {
+            if self.known(key).is_some() {
+                self.applied(key, at, value);
+            }
         }
     }
 
     /// To be given back with what a read pinned now will find.
     pub fn stamp(&self) -> u64 {
-        self.generation
+        self.forgotten
     }
 
     /// A read found this; it was pinned when [`Self::stamp`] gave `stamp`.
-    pub fn found(&mut self, stamp: u64, key: &Key, version: NewestVersion) {
-        if self.on && stamp == self.generation {
-            self.offer(key, version);
+    pub fn found(&mut self, stamp: u64, key: &Key, version: Option<&Version>) {
+        if !self.on || stamp != self.forgotten {
+            return;
         }
+        let newest = match version {
+            Some(v) => NewestVersion { at: Some(v.timestamp), live: !is_tombstone(&v.value) },
+            None => NewestVersion::default(),
+        };
+        self.offer(key, newest, version.map(|version| &version.value));
     }
 
-    fn offer(&mut self, key: &Key, version: NewestVersion) {
-        let known = self.get(key);
-        let newer = known.is_none_or(|known| known.at <= version.at);
-        let version = if newer { version } else { known.unwrap_or(version) };
-        if self.young.insert(key.clone(), version).is_none() {
-            self.young_bytes += key.0.len();
+    fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
+        let Some(part) = self.parts.get_mut(part_of(key)) else { return };
+        part.offer(key, version, value);
+        if self.generation_bytes <= part.young_bytes {
+            part.old = std::mem::take(&mut part.young);
+            part.young_bytes = 0;
+            self.forgotten += 1;
         }
-        if ENTRIES_MAX <= self.young.len() || BYTES_MAX <= self.young_bytes {
-            self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
-            self.generation += 1;
+    }
+}
+
+impl Part {
+    fn known(&self, key: &Key) -> Option<&Known> {
+        self.young.get(key).or_else(|| self.old.get(key))
+    }
+
+    fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
+        if let Some(known) = self.young.get_mut(key) {
+            if known.version.at <= version.at {
+                let held = known.value_bytes();
+                *known = Known::new(version, value);
+                self.young_bytes = self.young_bytes - held + known.value_bytes();
+            }
+            return;
         }
+        let known = match self.old.remove(key) {
+            Some(known) if version.at < known.version.at => known,
+            _ => Known::new(version, value), // unknown, or older
+        };
+        self.young_bytes += ENTRY_BYTES + key.0.len() + known.value_bytes();
+        self.young.insert(key.clone(), known);
+    }
+}
+
+fn part_of(key: &Key) -> usize {
+    let mut hasher = FixedHasher::default();
+    key.hash(&mut hasher);
+    // The maps use the low bits and the top seven.
+    (hasher.finish() >> 40) as usize % PARTS
+}
+
+impl Known {
+    fn value_bytes(&self) -> usize {
+        self.value.as_ref().map_or(0, Bytes::len)
+    }
+
+    fn new(version: NewestVersion, value: Option<&Bytes>) -> Self {
+        Self { version, value: value.filter(|value| value.len() <= VALUE_BYTES_MAX).cloned() }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LIVE: Bytes = Bytes::from_static(b"\0\0\0\0");
 
     fn key(number: usize) -> Key {
         Key(Bytes::from(number.to_be_bytes().to_vec()))
@@ -99,20 +204,24 @@ mod tests {
         NewestVersion { at: Some(Timestamp(at)), live: true }
     }
 
+    fn version(at: u64) -> Version {
+        Version { timestamp: Timestamp(at), value: LIVE }
+    }
+
     #[test]
     fn a_late_read_never_hides_a_newer_write() {
         let mut cache = Newest::default();
-        cache.start();
+        cache.start(0);
         let stamp = cache.stamp();
-        cache.applied(&key(1), Timestamp(9), &Bytes::from_static(b"\0\0\0\0"));
-        cache.found(stamp, &key(1), live(5));
+        cache.applied(&key(1), Timestamp(9), &LIVE);
+        cache.found(stamp, &key(1), Some(&version(5)));
         assert_eq!(cache.get(&key(1)), Some(live(9)));
         // The entry is forgotten before the read comes back: the read must not be believed.
-        for number in 2..2 + 2 * ENTRIES_MAX {
-            cache.applied(&key(number), Timestamp(1), &Bytes::from_static(b"\0\0\0\0"));
+        for number in 2..2 + 2 * BYTES_MIN / ENTRY_BYTES {
+            cache.applied(&key(number), Timestamp(1), &LIVE);
         }
         assert_eq!(cache.get(&key(1)), None);
-        cache.found(stamp, &key(1), live(5));
+        cache.found(stamp, &key(1), Some(&version(5)));
         assert_eq!(cache.get(&key(1)), None);
     }
 
@@ -121,11 +230,40 @@ mod tests {
         let mut cache = Newest::default();
         cache.applied(&key(1), Timestamp(9), &Bytes::from_static(b"\x01\0\0\0"));
         assert_eq!(cache.get(&key(1)), None);
-        cache.start();
+        cache.start(0);
         cache.applied(&key(1), Timestamp(9), &Bytes::from_static(b"\x01\0\0\0"));
         let gone = NewestVersion { at: Some(Timestamp(9)), live: false };
         assert_eq!(cache.get(&key(1)), Some(gone));
         cache.stop();
         assert_eq!(cache.get(&key(1)), None);
+    }
+
+    #[test]
+    fn reads_are_answered_only_with_what_is_certain() {
+        let mut cache = Newest::default();
+        cache.start(0);
+        cache.applied(&key(1), Timestamp(9), &LIVE);
+        cache.found(cache.stamp(), &key(2), None);
+        let at = |keys: &[Key], at| cache.versions(keys, Timestamp(at));
+        assert_eq!(at(&[key(1), key(2)], 9), Some(vec![Some(version(9)), None]));
+        assert_eq!(at(&[key(1)], 8), None, "an older version is the store's to know");
+        assert_eq!(at(&[key(1), key(3)], 9), None);
+        let long = Bytes::from(vec![0; VALUE_BYTES_MAX + 1]);
+        cache.applied(&key(1), Timestamp(10), &long);
+        assert_eq!(cache.versions(&[key(1)], Timestamp(10)), None, "long values are not kept");
+        assert_eq!(cache.get(&key(1)), Some(live(10)));
+    }
+
+    #[test]
+    fn a_load_is_not_remembered_and_hides_nothing() {
+        let mut cache = Newest::default();
+        cache.start(0);
+        cache.applied(&key(1), Timestamp(5), &LIVE);
+        let stamp = cache.stamp();
+        cache.loaded([(&key(1), &LIVE), (&key(2), &LIVE)].into_iter(), Timestamp(7));
+        assert_eq!(cache.get(&key(1)), Some(live(7)));
+        assert_eq!(cache.get(&key(2)), None);
+        cache.found(stamp, &key(2), None);
+        assert_eq!(cache.get(&key(2)), None, "the read was pinned before the load");
     }
 }

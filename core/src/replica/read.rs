@@ -23,6 +23,9 @@ use crate::shard::routing::Place;
 use crate::storage::port::{Family, ReadReply, ReadRequest, Version};
 use std::time::Duration;
 
+/// Keys of one read whose versions are remembered: more are a scan by another name.
+const REMEMBERED_KEYS_MAX: usize = 16;
+
 struct Piece {
     rows: Vec<(Key, StoredVersion)>,
     resume: Option<Span>,
@@ -63,9 +66,58 @@ impl Replica {
             }
         }
         self.wait_for_keys(term, keys, at).await?;
-        let request = versions_at(family_of(place.index), keys, at);
-        let versions = expect_versions(self.pinned(term, request).await?, keys.len());
+        let family = family_of(place.index);
+        let versions = match self.newest_below(term, family, keys, at).await? {
+            Some(versions) => versions,
+            None => {
+                let request = versions_at(family, keys, at);
+                expect_versions(self.pinned(term, request).await?, keys.len())
+            }
+        };
         Ok(versions.into_iter().map(|version| version.map(stored)).collect())
+    }
+
+    /// The newest versions of a few keys, if none is above `at`: nearly always so, and what the store
+    /// says of them is remembered for the next reader.
+    async fn newest_below(
+        &self,
+        term: u64,
+        family: Family,
+        keys: &[Key],
+        at: Timestamp,
+    ) -> Result<Option<Vec<Option<Version>>>, ReplicaError> {
+        if REMEMBERED_KEYS_MAX < keys.len() {
+            return Ok(None);
+        }
+        let versions = self.newest_of_keys(term, family, keys, at).await?;
+        let above = versions.iter().flatten().any(|version| at < version.timestamp);
+        Ok((!above).then_some(versions))
+    }
+
+    /// The newest versions of keys, from memory if none is above `at`.
+    async fn newest_of_keys(
+        &self,
+        term: u64,
+        family: Family,
+        keys: &[Key],
+        at: Timestamp,
+    ) -> Result<Vec<Option<Version>>, ReplicaError> {
+        let (known, stamp) = {
+            let newest = self.ports.machine.newest().borrow();
+            let cached = 0 < self.config.row_cache_bytes;
+            let known = if cached { newest.versions(keys, at) } else { None };
+            (known, newest.stamp())
+        };
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let request = versions_at(family, keys, Timestamp::MAX);
+        let versions = expect_versions(self.pinned(term, request).await?, keys.len());
+        let mut newest = self.ports.machine.newest().borrow_mut();
+        for (key, version) in keys.iter().zip(&versions) {
+            newest.found(stamp, key, version.as_ref());
+        }
+        Ok(versions)
     }
 
     /// Newest versions of locked keys, protected up to `at`.
@@ -85,13 +137,8 @@ impl Replica {
             }
         }
         self.wait_for_keys(term, keys, Timestamp::MAX).await?;
-        let stamp = self.ports.machine.newest().borrow().stamp();
-        let request = versions_at(family_of(place.index), keys, Timestamp::MAX);
-        let versions = expect_versions(self.pinned(term, request).await?, keys.len());
-        let mut newest = self.ports.machine.newest().borrow_mut();
-        for (key, version) in keys.iter().zip(&versions) {
-            newest.found(stamp, key, newest_of(version.as_ref()));
-        }
+        let family = family_of(place.index);
+        let versions = self.newest_of_keys(term, family, keys, Timestamp::MAX).await?;
         Ok(versions.into_iter().map(|version| version.map(stored)).collect())
     }
 

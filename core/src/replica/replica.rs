@@ -59,13 +59,15 @@ pub struct ReplicaPorts {
 pub struct ReplicaConfig {
     /// Whether reads may rely on the lease; else each takes a round.
     pub lease: bool,
+    /// For hot rows in memory; zero: each read asks the store.
+    pub row_cache_bytes: usize,
     /// Planted bugs.
     pub faults: Faults,
 }
 
 impl Default for ReplicaConfig {
     fn default() -> Self {
-        Self { lease: true, faults: Faults::default() }
+        Self { lease: true, row_cache_bytes: 16 << 20, faults: Faults::default() }
     }
 }
 
@@ -345,7 +347,7 @@ impl Replica {
             }
             leader.taking.take()
         };
-        self.ports.machine.newest().borrow_mut().start();
+        self.ports.machine.newest().borrow_mut().start(self.config.row_cache_bytes);
         if let Some(gate) = gate {
             gate.open();
         }

@@ -193,7 +193,7 @@ pub enum Expect {
     NotLive,
     /// This newest version, or none at all: else `Changed`.
     Seen(Option<Timestamp>),
-    /// Whatever: the key is derived from a row that is checked.
+    /// Whatever: the key is derived from a row that is checked, or was never anybody's.
     Any,
 }
 

@@ -41,6 +41,11 @@ fn written(writes: &[ShardWrite]) -> Vec<VersionWrite> {
     writes.iter().map(version).collect()
 }
 
+/// Whether a commit's write expects nothing of what is there.
+fn is_free(body: &CommitBody, at: usize) -> bool {
+    body.writes.get(at).is_some_and(|write| write.expect == Expect::Any)
+}
+
 impl Replica {
     pub(super) async fn commit(&self, body: &CommitBody) -> Result<ShardResponse, ReplicaError> {
         if body.writes.is_empty() || limit::TXN_WRITES_MAX < body.writes.len() {
@@ -117,6 +122,9 @@ impl Replica {
                     }
                     match cache.get(key) {
                         Some(known) => found[at] = known,
+                        // Nobody else's, or derived from a row that is looked at. The first is where
+                        // an earlier try of the same commit is looked for.
+                        None if 0 < at && is_free(body, at) => {}
                         None => {
                             missing.push(at);
                             keys.push((*key).clone());
@@ -135,7 +143,7 @@ impl Replica {
             let mut cache = self.ports.machine.newest().borrow_mut();
             for ((at, key), version) in missing.into_iter().zip(&keys).zip(&versions) {
                 found[at] = newest_of(version.as_ref());
-                cache.found(stamp, key, found[at]);
+                cache.found(stamp, key, version.as_ref());
             }
         }
         Ok(found)

@@ -277,6 +277,7 @@ fn core_config(
         heartbeat_interval_ms: settings.heartbeat_interval_ms,
         replication_factor: settings.replication_factor,
         initial_shard_count: settings.shard_count,
+        row_cache_bytes: settings.row_cache_bytes,
         log_flush_entries: settings.log_entries_max,
         statement_timeout: Duration::from_secs(settings.query_timeout_sec),
         sessions_max: settings.connections_max,

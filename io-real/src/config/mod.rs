@@ -49,6 +49,8 @@ pub struct Settings {
     pub log_entries_max: u64,
     /// RocksDB's shared cache, bytes.
     pub block_cache_bytes: usize,
+    /// Hot rows in memory, of all shards together, bytes.
+    pub row_cache_bytes: usize,
     /// All memtables together, bytes.
     pub write_buffer_bytes: usize,
     /// Whether blocks are compressed.
@@ -217,6 +219,7 @@ impl Reading<'_> {
             heartbeat_interval_ms,
             log_entries_max: self.number("raft.max_log_entries")?.unwrap_or(100_000),
             block_cache_bytes: self.size("storage.block_cache_size", 128 << 20)?,
+            row_cache_bytes: self.size("storage.row_cache_size", 256 << 20)?,
             write_buffer_bytes: self.size("storage.write_buffer_size", 64 << 20)?,
             compression: self.text("storage.compression")?.as_deref() != Some("none"),
             replication_factor: self.size("replication.factor", 3)?,

@@ -74,6 +74,7 @@ pub const KEYS: &[Key] = &[
     later("raft.check_quorum", Kind::Flag),
     active("storage.engine", Kind::Text(&["rocksdb"])),
     active("storage.block_cache_size", Kind::Bytes(MIB, TIB)),
+    active("storage.row_cache_size", Kind::Bytes(MIB, TIB)),
     active("storage.write_buffer_size", Kind::Bytes(MIB, 16 << 30)),
     later("storage.max_write_buffer_number", Kind::Integer(2, 64)),
     active("storage.compression", Kind::Text(&["lz4", "none"])),

@@ -89,7 +89,12 @@ impl<'a> TableWriter<'a> {
             self.bulk_put(0, IndexId(0), key, hash, bytes)?;
         } else {
             let tag = self.tags[0];
-            self.push(self.access.rows(), hash, key, WriteKind::Insert(bytes), None, tag);
+            // A hidden row id was never anybody's: there is nothing to look for.
+            let kind = match self.access.descriptor.hidden_rowid {
+                true => WriteKind::Put(bytes),
+                false => WriteKind::Insert(bytes),
+            };
+            self.push(self.access.rows(), hash, key, kind, None, tag);
         }
         self.flow().await
     }

@@ -122,7 +122,7 @@ impl World {
                 clock: sim.clock(),
                 timestamps: timestamps.clone(),
             };
-            let config = ReplicaConfig { lease: true, faults: faults.clone() };
+            let config = ReplicaConfig { faults: faults.clone(), ..ReplicaConfig::default() };
             let replica = Replica::new(ports, config);
             group.serve_with(&replica);
             calls.hosts.borrow_mut().push(Rc::downgrade(&replica));

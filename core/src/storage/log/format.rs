@@ -242,8 +242,10 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Body {
     let mut whole = body.len() == header.body_bytes as usize
         && crc32c::crc32c(directory) == header.directory_crc;
     let mut records = Vec::with_capacity(directory.len() / ENTRY_BYTES);
+    // Payloads lie one behind the other: bytes that are claimed twice would cost memory twice.
+    let mut claimed = 0;
     for entry in directory.chunks(ENTRY_BYTES) {
-        let found = decode_entry(entry, payloads);
+        let found = decode_entry(entry, payloads, &mut claimed);
         whole &= matches!(found, Found::Record(..));
         records.push(found);
     }
@@ -253,7 +255,7 @@ pub(super) fn decode(header: &Header, bytes: &[u8]) -> Body {
     Body { records, whole }
 }
 
-fn decode_entry(entry: &[u8], payloads: &[u8]) -> Found {
+fn decode_entry(entry: &[u8], payloads: &[u8], claimed: &mut usize) -> Found {
     let read = || -> Result<(ShardId, Fields, usize, usize, u32, u32), CodecError> {
         let mut r = Reader::new(entry);
         let group = ShardId(r.u32()?);
@@ -268,10 +270,12 @@ fn decode_entry(entry: &[u8], payloads: &[u8]) -> Found {
     if crc32c::crc32c(&entry[..ENTRY_BYTES - 4]) != entry_crc {
         return Found::Illegible;
     }
-    let payload = at.checked_add(len).and_then(|end| payloads.get(at..end));
+    let end = at.checked_add(len).filter(|_| *claimed <= at);
+    let payload = end.and_then(|end| payloads.get(at..end));
+    *claimed = end.unwrap_or(*claimed);
     match payload {
         Some(payload) if crc32c::crc32c(payload) == payload_crc => {
-            match LogRecord::from_fields(fields, payload) {
+            match LogRecord::from_fields(group, fields, payload) {
                 Ok((record, number)) => Found::Record(group, record, number),
                 Err(_) => Found::Illegible,
             }
@@ -286,6 +290,7 @@ const _: () = assert!(HEADER_BYTES + ENTRY_BYTES + PAYLOAD_BYTES_MAX < 32 << 20)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::log::NODE;
 
     fn header() -> Header {
         Header {
@@ -316,7 +321,11 @@ mod tests {
             LogRecord::Suspect { damaged: true, vote_lost: false, lost_to: Some(4) },
             LogRecord::Trusted,
         ];
-        let of = |(i, record)| Outgoing { group: ShardId(i as u32), record, number: i as u64 };
+        let of = |(i, record)| {
+            let node = matches!(record, LogRecord::NodeMeta { .. });
+            let group = if node { NODE } else { ShardId(i as u32) };
+            Outgoing { group, record, number: i as u64 }
+        };
         all.into_iter().enumerate().map(of).collect()
     }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::votes::STATE_BYTES_MAX;
 use crate::base::codec::CodecError;
 use crate::base::id::ShardId;
 
@@ -59,6 +60,9 @@ pub enum LogRecord {
     /// passed).
     Trusted,
 }
+
+/// Numbers above this were never given out: only hostile bytes contain them.
+pub(super) const NUMBER_MAX: u64 = u64::MAX >> 8;
 
 pub(super) const KIND_ENTRY: u8 = 1;
 const KIND_TRUNCATE: u8 = 2;
@@ -124,9 +128,23 @@ impl LogRecord {
     ///
     /// # Errors
     ///
-    /// [`CodecError::Malformed`] for a kind that we do not know.
-    pub(super) fn from_fields(fields: Fields, payload: &[u8]) -> Result<(Self, u64), CodecError> {
+    /// [`CodecError::Malformed`] for a kind that we do not know, and for what no writer of ours writes:
+    /// a state over its bound, a number that was never given out, a record of the wrong owner.
+    pub(super) fn from_fields(
+        group: ShardId,
+        fields: Fields,
+        payload: &[u8],
+    ) -> Result<(Self, u64), CodecError> {
         let Fields { kind, flags, term, index } = fields;
+        if (group == NODE) != (kind == KIND_META) {
+            return Err(CodecError::Malformed("record of the wrong owner"));
+        }
+        if NUMBER_MAX < term || NUMBER_MAX < index {
+            return Err(CodecError::Malformed("number that was never given out"));
+        }
+        if matches!(kind, KIND_VOTE | KIND_META) && STATE_BYTES_MAX < payload.len() {
+            return Err(CodecError::Malformed("state over its bound"));
+        }
         let record = match kind {
             KIND_ENTRY => Self::Entry { term, index, payload: Bytes::copy_from_slice(payload) },
             KIND_TRUNCATE => Self::Truncate { from: index },

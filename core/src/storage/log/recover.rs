@@ -11,16 +11,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 
 use super::format::{BLOCK_BYTES, Body, Expected, Found, Header, chain_origin, decode};
-use super::record::{KIND_ENTRY, LogRecord, NODE};
+use super::record::{KIND_ENTRY, LogRecord, NODE, NUMBER_MAX};
 use super::replay::{Copies, RecoveredGroup, Replay, Trust};
 use super::usage::Usage;
 use super::votes::{States, VoteCopy};
 use crate::base::buggify::Faults;
 use crate::base::id::ShardId;
 use crate::bug;
-
-/// Numbers above this were never given out: only hostile bytes contain them.
-const NUMBER_MAX: u64 = u64::MAX >> 8;
 
 /// The state of the log as a whole. Each group has a verdict of its own: [`RecoveredGroup::trust`].
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::record::NODE;
+use super::record::{NODE, NUMBER_MAX};
 use crate::base::codec::{CodecError, Reader, put_blob};
 use crate::base::id::ShardId;
 
@@ -118,6 +118,9 @@ impl VoteCopy {
         for _ in 0..r.u32()? {
             let key = (ShardId(r.u32()?), r.u8()?);
             let number = r.u64()?;
+            if NUMBER_MAX < number || (key.0 != NODE && key.1 != 0) {
+                return Err(CodecError::Malformed("state that was never written"));
+            }
             states.offer(key, number, Bytes::copy_from_slice(r.blob(STATE_BYTES_MAX)?));
         }
         Ok(Self { log_id, slot, generation, mark, states })

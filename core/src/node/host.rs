@@ -125,6 +125,10 @@ fn watch_leader(shared: &Rc<Shared>, host: &Rc<ShardHost>) {
             host.replica.leadership_changed();
             if let Some(leader) = state.leader {
                 shared.calls.leader_changed(host.shard, leader);
+                // Else the next question would still go to the old one, and wait for it.
+                if let Some(source) = &*shared.txns.borrow() {
+                    source.router().cache().set_leader(host.shard, leader);
+                }
             }
             if let (true, Some(leader)) = (state.serving, state.leader) {
                 let (shard, term) = (host.shard, state.term);

@@ -7,13 +7,13 @@ use shardforge_core::base::id::ShardId;
 use shardforge_core::raft::{Durable, LogRecord, LogSink, RecoveredLog};
 
 /// Records on their way to the disk.
-pub struct Batch {
+pub(crate) struct Batch {
     pub records: Vec<LogRecord>,
     pub durable: Durable,
 }
 
 #[derive(Default)]
-pub struct Disk {
+pub(crate) struct Disk {
     /// Taken in by the node since its last turn.
     pub taken: RefCell<Vec<Batch>>,
     /// Waiting for their sync, oldest first.
@@ -32,7 +32,7 @@ impl LogSink for Disk {
 
 impl Disk {
     /// The oldest `count` batches are on the disk.
-    pub fn sync(&self, count: usize) -> Vec<Durable> {
+    pub(crate) fn sync(&self, count: usize) -> Vec<Durable> {
         let mut told = Vec::new();
         for _ in 0..count {
             let Some(batch) = self.syncing.borrow_mut().pop_front() else { break };
@@ -45,7 +45,7 @@ impl Disk {
     }
 
     /// Power is lost: `kept` of the unsynced batches happen to have reached the disk.
-    pub fn crash(&self, kept: usize) {
+    pub(crate) fn crash(&self, kept: usize) {
         let synced = self.sync(kept);
         drop(synced);
         self.syncing.borrow_mut().clear();
@@ -54,7 +54,7 @@ impl Disk {
     }
 
     /// Whether the disk alone holds the entry, or the state machine's flush has replaced it.
-    pub fn holds(&self, index: u64, term: u64) -> bool {
+    pub(crate) fn holds(&self, index: u64, term: u64) -> bool {
         let durable = self.durable.borrow();
         durable.purged.is_some_and(|purged| index <= purged.index)
             || term_at(&durable, index) == Some(term)
@@ -62,7 +62,7 @@ impl Disk {
 }
 
 /// The term of the entry at `index`.
-pub fn term_at(log: &RecoveredLog, index: u64) -> Option<u64> {
+pub(crate) fn term_at(log: &RecoveredLog, index: u64) -> Option<u64> {
     let first = log.entries.first()?.position.index;
     let offset = usize::try_from(index.checked_sub(first)?).ok()?;
     log.entries.get(offset).map(|entry| entry.position.term)

@@ -15,7 +15,7 @@ use shardforge_core::raft::{
 };
 
 #[derive(Clone, Default, Serialize, Deserialize)]
-pub struct State {
+pub(crate) struct State {
     pub position: Option<LogPosition>,
     pub membership: StoredMembership,
     /// A hash over all commands applied, in order.
@@ -31,14 +31,14 @@ impl State {
 }
 
 /// One entry as it was applied, for the oracle.
-pub struct Applied {
+pub(crate) struct Applied {
     pub position: LogPosition,
     pub payload: u64,
     pub chain: u64,
 }
 
 #[derive(Default)]
-pub struct Machine {
+pub(crate) struct Machine {
     pub state: RefCell<State>,
     pub flushed: RefCell<State>,
     pub news: RefCell<Vec<Applied>>,
@@ -46,21 +46,21 @@ pub struct Machine {
 }
 
 impl Machine {
-    pub fn flush(&self, persisted: Option<LogPosition>) {
+    pub(crate) fn flush(&self, persisted: Option<LogPosition>) {
         let state = self.state.borrow();
         if state.position.map(|at| at.index) <= persisted.map(|at| at.index) {
             *self.flushed.borrow_mut() = state.clone();
         }
     }
 
-    pub fn crash(&self) {
+    pub(crate) fn crash(&self) {
         *self.state.borrow_mut() = self.flushed.borrow().clone();
         self.news.borrow_mut().clear();
         self.installed.borrow_mut().clear();
     }
 }
 
-pub fn payload_hash(payload: &ApplyPayload) -> u64 {
+pub(crate) fn payload_hash(payload: &ApplyPayload) -> u64 {
     match payload {
         ApplyPayload::Blank => 0,
         ApplyPayload::Command(bytes) => stable_hash(bytes),
@@ -69,7 +69,7 @@ pub fn payload_hash(payload: &ApplyPayload) -> u64 {
 }
 
 /// The machine as a node holds it.
-pub struct MachineHandle(pub Rc<Machine>);
+pub(crate) struct MachineHandle(pub Rc<Machine>);
 
 impl StateMachine for MachineHandle {
     fn applied(&self) -> AppliedState {

@@ -28,7 +28,7 @@ struct Committed {
 }
 
 #[derive(Default)]
-pub struct Oracle {
+pub(crate) struct Oracle {
     leaders: BTreeMap<u64, NodeId>,
     written: BTreeMap<(u64, u64), Written>,
     committed: BTreeMap<u64, Committed>,
@@ -45,7 +45,12 @@ pub struct Oracle {
 
 impl Oracle {
     /// Log matching: entries of one index and term are equal, and so are those before them.
-    pub fn log_written(&mut self, node: NodeId, believed: &RecoveredLog, record: &LogRecord) {
+    pub(crate) fn log_written(
+        &mut self,
+        node: NodeId,
+        believed: &RecoveredLog,
+        record: &LogRecord,
+    ) {
         let LogRecord::Entry(LogEntry { position, payload, kind }) = record else { return };
         let previous_term = position.index.checked_sub(1).and_then(|before| {
             let purged = believed.purged.filter(|purged| purged.index == before);
@@ -57,7 +62,13 @@ impl Oracle {
     }
 
     /// Votes: what leaves is durable, and one a term, over all lives of a node.
-    pub fn message_sent(&mut self, node: NodeId, to: NodeId, disk: &Disk, message: &RaftMessage) {
+    pub(crate) fn message_sent(
+        &mut self,
+        node: NodeId,
+        to: NodeId,
+        disk: &Disk,
+        message: &RaftMessage,
+    ) {
         match message {
             RaftMessage::Request { id, request: RaftRequest::Vote(ask) } => {
                 self.vote_questions.insert((node, *id));
@@ -84,7 +95,7 @@ impl Oracle {
     }
 
     /// State-machine safety, and commit only with a durable quorum.
-    pub fn applied(&mut self, node: NodeId, term: u64, entry: &Applied, disks: &[&Disk]) {
+    pub(crate) fn applied(&mut self, node: NodeId, term: u64, entry: &Applied, disks: &[&Disk]) {
         let index = entry.position.index;
         assert!(!self.never.contains(&entry.payload), "{node} applied what was called lost");
         if let Some(known) = self.committed.get(&index) {
@@ -115,7 +126,7 @@ impl Oracle {
     }
 
     /// A snapshot is the same state that others reached by applying.
-    pub fn installed(&self, node: NodeId, at: Option<LogPosition>, chain: u64) {
+    pub(crate) fn installed(&self, node: NodeId, at: Option<LogPosition>, chain: u64) {
         let Some(at) = at else { return };
         if let Some(known) = self.committed.get(&at.index) {
             assert_eq!((known.term, known.chain), (at.term, chain), "{node} took a foreign state");
@@ -123,7 +134,7 @@ impl Oracle {
     }
 
     /// No acknowledged write is lost: a quorum's synced bytes alone could recover it.
-    pub fn acknowledge(&mut self, position: LogPosition, payload: u64, disks: &[&Disk]) {
+    pub(crate) fn acknowledge(&mut self, position: LogPosition, payload: u64, disks: &[&Disk]) {
         let known = self.committed.get(&position.index);
         assert!(
             known.is_some_and(|known| known.term == position.term && known.payload == payload),
@@ -134,14 +145,20 @@ impl Oracle {
     }
 
     /// A definite refusal: the command must never show up.
-    pub fn refuse(&mut self, payload: u64) {
+    pub(crate) fn refuse(&mut self, payload: u64) {
         let applied = self.committed.values().any(|entry| entry.payload == payload);
         assert!(!applied, "a command that is applied was called lost");
         self.never.insert(payload);
     }
 
     /// A read sees every write acknowledged before it was asked.
-    pub fn read(&self, node: NodeId, acknowledged: Option<u64>, seen: Option<u64>, how: &str) {
+    pub(crate) fn read(
+        &self,
+        node: NodeId,
+        acknowledged: Option<u64>,
+        seen: Option<u64>,
+        how: &str,
+    ) {
         assert!(
             acknowledged <= seen,
             "stale {how} read: {node} is at {seen:?}, {acknowledged:?} was acknowledged"
@@ -149,7 +166,7 @@ impl Oracle {
     }
 
     /// Election safety, leader completeness, and what never goes back.
-    pub fn observe(
+    pub(crate) fn observe(
         &mut self,
         node: NodeId,
         status: &RaftStatus,
@@ -187,7 +204,7 @@ impl Oracle {
     }
 
     /// A node forgets in a crash what it knew.
-    pub fn crashed(&mut self, node: NodeId) {
+    pub(crate) fn crashed(&mut self, node: NodeId) {
         self.last.remove(&node);
     }
 }

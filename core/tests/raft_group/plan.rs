@@ -6,7 +6,7 @@ use shardforge_core::base::buggify::Faults;
 
 /// What a seed does.
 #[derive(Clone)]
-pub struct Plan {
+pub(crate) struct Plan {
     pub seed: u64,
     pub nodes: u32,
     pub faults: bool,
@@ -15,16 +15,16 @@ pub struct Plan {
 }
 
 impl Plan {
-    pub fn faulty(seed: u64) -> Self {
+    pub(crate) fn faulty(seed: u64) -> Self {
         let faulty_for = Duration::from_secs(8);
         Self { seed, nodes: 3, faults: true, planted: Faults::default(), faulty_for }
     }
-    pub fn quiet(seed: u64, nodes: u32) -> Self {
+    pub(crate) fn quiet(seed: u64, nodes: u32) -> Self {
         let faulty_for = Duration::from_secs(4);
         Self { seed, nodes, faults: false, planted: Faults::default(), faulty_for }
     }
     #[cfg(feature = "planted")]
-    pub fn planted(seed: u64, bug: u16) -> Self {
+    pub(crate) fn planted(seed: u64, bug: u16) -> Self {
         let planted = Faults { bug: Some(bug), buggify_seed: None };
         Self { planted, ..Self::faulty(seed) }
     }
@@ -32,7 +32,7 @@ impl Plan {
 
 /// What a seed did.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Summary {
+pub(crate) struct Summary {
     pub trace: u64,
     pub acknowledged: u64,
     pub unknown: u64,
@@ -46,7 +46,7 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.acknowledged += other.acknowledged;
         self.unknown += other.unknown;
         self.refused += other.refused;

@@ -61,7 +61,7 @@ struct Node {
     learned: Rc<RefCell<Vec<Learned>>>,
 }
 
-pub struct World {
+pub(crate) struct World {
     plan: Plan,
     rng: Rng,
     now: Mono,
@@ -83,7 +83,7 @@ pub struct World {
 }
 
 impl World {
-    pub fn new(plan: Plan) -> Self {
+    pub(crate) fn new(plan: Plan) -> Self {
         let mut rng = Rng::stream(plan.seed, "world");
         let nodes = (1..=plan.nodes)
             .map(|machine| Node {
@@ -130,7 +130,7 @@ impl World {
         world
     }
 
-    pub fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         Summary { elections: self.oracle.elections, ..self.summary.clone() }
     }
 
@@ -195,7 +195,7 @@ impl World {
     }
 
     /// Runs until liveness is proved or found missing.
-    pub fn run(&mut self) {
+    pub(crate) fn run(&mut self) {
         while !self.ended {
             let timer = self
                 .nodes

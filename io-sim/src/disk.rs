@@ -3,7 +3,9 @@
 //! # Invariants
 //!
 //! * Bytes are durable once a sync that began after their write has ended.
-//! * A crash keeps all durable bytes and any subset of the others, in sectors of 512 bytes.
+//! * A crash keeps all durable bytes and any subset of the others, in sectors of 512 bytes; a bit of
+//!   those others may flip.
+//! * The shadow follows what is durable.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +14,11 @@ use shardforge_core::base::rng::Rng;
 use shardforge_core::node::input::DiskImage;
 use shardforge_core::storage::log::{LogFile, LogWrite};
 
+use crate::shadow::Shadow;
+
 const SECTOR: usize = 512;
+/// Probability that a sector that was not synced comes out of a crash with a wrong bit.
+const UNSYNCED_FLIP: f64 = 0.01;
 
 /// The files of one log directory.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +27,7 @@ pub struct Disk {
     written: BTreeMap<LogFile, Vec<u8>>,
     pending: Vec<(u64, LogWrite)>,
     retired: Vec<u64>,
+    shadow: Shadow,
     /// The newest ticket that a running sync covers.
     syncing: Option<u64>,
     /// Syncs that have ended.
@@ -63,6 +70,9 @@ impl Disk {
         let covered = self.pending.partition_point(|(of, _)| *of <= ticket);
         for (_, write) in self.pending.drain(..covered) {
             put(&mut self.durable, &write);
+            if matches!(write.file, LogFile::Segment(_)) {
+                self.shadow.write(&write.bytes);
+            }
         }
         for segment in std::mem::take(&mut self.retired) {
             self.durable.remove(&LogFile::Segment(segment));
@@ -88,33 +98,76 @@ impl Disk {
             1 => 1.0,
             _ => rng.unit(),
         };
-        for (_, write) in pending {
-            if matches!(write.file, LogFile::Votes(_)) {
-                let torn = usize::try_from(rng.below(write.bytes.len() as u64 + 1)).unwrap_or(0);
-                let kept = if rng.chance(keep) { write.bytes.len() } else { torn };
-                if 0 < kept {
-                    let mut file = self.durable.remove(&write.file).unwrap_or_default();
-                    file.resize(file.len().max(kept), 0);
-                    file[..kept].copy_from_slice(&write.bytes[..kept]);
-                    self.durable.insert(write.file, file);
-                }
+        for (_, write) in &pending {
+            match write.file {
+                LogFile::Votes(_) => self.crash_votes(rng, write, keep),
+                LogFile::Segment(_) => self.crash_segment(rng, write, keep),
+            }
+        }
+        self.look_again(&pending);
+        self.written = self.durable.clone();
+        self.retired.clear();
+        self.syncing = None;
+        had
+    }
+
+    fn crash_votes(&mut self, rng: &mut Rng, write: &LogWrite, keep: f64) {
+        let torn = usize::try_from(rng.below(write.bytes.len() as u64 + 1)).unwrap_or(0);
+        let kept = if rng.chance(keep) { write.bytes.len() } else { torn };
+        if 0 < kept {
+            let mut file = self.durable.remove(&write.file).unwrap_or_default();
+            file.resize(file.len().max(kept), 0);
+            file[..kept].copy_from_slice(&write.bytes[..kept]);
+            self.durable.insert(write.file, file);
+        }
+    }
+
+    fn crash_segment(&mut self, rng: &mut Rng, write: &LogWrite, keep: f64) {
+        for (number, sector) in write.bytes.chunks(SECTOR).enumerate() {
+            if !rng.chance(keep) {
                 continue;
             }
-            for (number, sector) in write.bytes.chunks(SECTOR).enumerate() {
-                if rng.chance(keep) {
-                    let part = LogWrite {
-                        file: write.file,
-                        offset: write.offset + (number * SECTOR) as u64,
-                        bytes: Bytes::copy_from_slice(sector),
-                    };
-                    put(&mut self.durable, &part);
-                }
+            let mut bytes = sector.to_vec();
+            if rng.chance(UNSYNCED_FLIP) {
+                let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap_or(0);
+                bytes[at] ^= 1 << rng.below(8);
+            }
+            let offset = write.offset + (number * SECTOR) as u64;
+            put(&mut self.durable, &LogWrite { file: write.file, offset, bytes: bytes.into() });
+        }
+    }
+
+    /// Batches that a crash happened to keep whole are durable now, up to the first that it tore.
+    fn look_again(&mut self, pending: &[(u64, LogWrite)]) {
+        for (_, write) in pending {
+            let (LogFile::Segment(_), Some(file)) = (write.file, self.durable.get(&write.file))
+            else {
+                continue;
+            };
+            let start = usize::try_from(write.offset).unwrap_or(usize::MAX).min(file.len());
+            let end = start.saturating_add(write.bytes.len()).min(file.len());
+            if start == end || !self.shadow.write(&file[start..end]) {
+                return;
+            }
+        }
+    }
+
+    /// The process is killed, the machine lives on: what was written stays and becomes durable.
+    pub fn kill(&mut self) {
+        for (_, write) in std::mem::take(&mut self.pending) {
+            put(&mut self.durable, &write);
+            if matches!(write.file, LogFile::Segment(_)) {
+                self.shadow.write(&write.bytes);
             }
         }
         self.written = self.durable.clone();
         self.retired.clear();
         self.syncing = None;
-        had
+    }
+
+    /// What is durable, as an oracle sees it.
+    pub fn shadow(&self) -> &Shadow {
+        &self.shadow
     }
 
     /// What a restart reads.

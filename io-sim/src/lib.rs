@@ -13,9 +13,11 @@ pub mod fault;
 pub mod host;
 pub mod net;
 mod perform;
+pub mod shadow;
+mod strike;
 pub mod trace;
 pub mod world;
 
 pub use client::{ClientScript, Next, Outcome, Rows};
-pub use fault::{Fault, FaultPlan};
+pub use fault::{Fault, FaultClass, FaultPlan};
 pub use world::{Cluster, World};

@@ -39,6 +39,7 @@ impl World {
             Effect::Storage(effect) => self.perform_storage(id, effect, ready),
             Effect::AnswerClient { session, replies } => {
                 let latency = self.net.latency(&mut self.net_rng);
+                self.crash_after_ack(id, &replies, latency);
                 self.after(latency, Event::Replies(id, session, replies));
                 ready.push_back(Input::ClientDrained { session, unsent_bytes: 0 });
             }
@@ -69,6 +70,9 @@ impl World {
     }
 
     fn send_frame(&mut self, from: NodeId, to: NodeId, frame: PeerFrame) {
+        if let Some(host) = self.hosts.get_mut(&from) {
+            host.note_grants(&frame);
+        }
         for latency in self.net.send(&mut self.net_rng, from, to) {
             self.after(latency, Event::Frame(to, frame.clone()));
         }

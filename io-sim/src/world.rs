@@ -22,6 +22,7 @@ use crate::clock::SkewedClock;
 use crate::fault::{Fault, FaultPlan};
 use crate::host::Host;
 use crate::net::Net;
+use crate::strike::AckCrash;
 use crate::trace::Trace;
 
 /// A query that takes longer is given up, and its connection with it.
@@ -84,6 +85,8 @@ pub struct World {
     pub(crate) disk_rng: Rng,
     trace: Trace,
     observers: Vec<Observer>,
+    /// What dies with the next acknowledgement of a change.
+    pub(crate) ack_crash: Option<AckCrash>,
     /// Inputs that nodes handled.
     pub handled: u64,
     /// Faults that struck.
@@ -127,6 +130,7 @@ impl World {
             disk_rng: Rng::stream(seed, "disk"),
             trace,
             observers: Vec::new(),
+            ack_crash: None,
             handled: 0,
             fault_count: 0,
         };
@@ -235,10 +239,12 @@ impl World {
     pub fn heal(&mut self) {
         self.queue.retain(|_, event| !matches!(event, Event::Fault(_)));
         self.net.heal();
+        self.ack_crash = None;
         self.net.weather = crate::net::Weather::default();
         for id in self.ids() {
             let Some(host) = self.hosts.get_mut(&id) else { continue };
             host.sync_time = Duration::from_micros(500);
+            host.sync_fails = false;
             if host.paused_until.is_some() {
                 let life = host.life;
                 self.after(Duration::ZERO, Event::Resume(id, life));
@@ -332,6 +338,8 @@ impl World {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if std::mem::take(&mut host.sync_fails) {
             let reason = "input/output error".to_owned();
+            // The kernel drops what it could not write.
+            host.disk.crash(&mut self.disk_rng);
             return self.input(id, Input::LogFailed { reason, disk_full: false });
         }
         let Some((ticket, again)) = host.disk.synced() else { return };
@@ -356,13 +364,15 @@ impl World {
         while let Some(input) = ready.pop_front() {
             let Some(host) = self.hosts.get_mut(&id) else { return };
             let now = host.clock.now(self.now);
+            host.truth = self.now;
             let Some(node) = &mut host.node else { return };
             self.handled += 1;
             let effects: Vec<_> = node.handle(now, input).collect();
             for effect in effects {
                 self.perform(id, effect, &mut ready);
             }
-            if self.hosts[&id].halted.is_some() {
+            if let Some(host) = self.hosts.get_mut(&id).filter(|host| host.halted.is_some()) {
+                host.stores.crash(&mut self.disk_rng);
                 return self.stopped(id);
             }
             for observer in &mut self.observers {
@@ -392,6 +402,7 @@ impl World {
         host.life += 1;
         host.halted = None;
         host.serving = false;
+        host.granted.clear();
         let now = host.clock.now(self.now);
         let seed = Seed(seed.wrapping_add(host.life));
         host.node = Some(Node::new(id, host.config.clone(), seed, now));
@@ -403,7 +414,7 @@ impl World {
     }
 
     /// The process is gone: its sessions' clients notice.
-    fn stopped(&mut self, id: NodeId) {
+    pub(crate) fn stopped(&mut self, id: NodeId) {
         let Some(host) = self.hosts.get_mut(&id) else { return };
         host.node = None;
         host.serving = false;
@@ -430,8 +441,8 @@ impl World {
         self.stopped(id);
     }
 
-    fn strike(&mut self, fault: Fault) {
-        self.fault_count += u64::from(fault != Fault::Heal);
+    pub(crate) fn strike(&mut self, fault: Fault) {
+        self.fault_count += u64::from(!matches!(fault, Fault::Heal));
         self.note(format_args!("fault {fault:?}"));
         match fault {
             Fault::Crash(id, down) => {
@@ -471,6 +482,7 @@ impl World {
             }
             Fault::Heal => self.net.heal(),
             Fault::Compact(id) => self.compact(id),
+            other => self.strike_more(other),
         }
     }
 

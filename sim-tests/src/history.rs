@@ -1,8 +1,10 @@
 //! What clients did and saw: the input of every checker.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use shardforge_core::base::time::Mono;
 
-/// One operation of a transaction.
+/// One operation of a list-append transaction.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Op {
     /// Appended an element to a key's list.
@@ -22,7 +24,7 @@ pub enum Fate {
     Unknown,
 }
 
-/// One transaction.
+/// One list-append transaction.
 #[derive(Clone, Debug)]
 pub struct Record {
     /// Who.
@@ -37,18 +39,56 @@ pub struct Record {
     pub fate: Fate,
 }
 
+/// One transaction of the bank.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum BankOp {
+    /// Moved an amount.
+    Transfer {
+        /// Unique.
+        id: u64,
+        /// The account that pays.
+        from: u32,
+        /// The account that receives.
+        to: u32,
+        /// How much.
+        amount: i64,
+    },
+    /// Read all balances at once.
+    Audit(Vec<(u32, i64)>),
+}
+
+/// One transaction on the slots.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SlotOp {
+    /// Which group.
+    pub group: u32,
+    /// How many rows the group had, as the transaction saw it.
+    pub seen: u64,
+    /// How its fate is known.
+    pub fate: Fate,
+}
+
 /// All transactions of a run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
-    /// In the order of their ends.
+    /// Of the lists, in the order of their ends.
     pub records: Vec<Record>,
+    /// Of the bank.
+    pub bank: Vec<(Fate, BankOp)>,
+    /// Of the slots.
+    pub slots: Vec<SlotOp>,
     /// Errors by SQLSTATE, for the report.
-    pub errors: std::collections::BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
+    /// Errors that no operation here and no fault may cause: SQLSTATE and message.
+    pub odd_errors: BTreeSet<(String, String)>,
 }
 
 impl History {
     /// How many were acknowledged.
     pub fn committed_count(&self) -> usize {
-        self.records.iter().filter(|record| record.fate == Fate::Committed).count()
+        let lists = self.records.iter().map(|record| record.fate);
+        let bank = self.bank.iter().map(|(fate, _)| *fate);
+        let slots = self.slots.iter().map(|op| op.fate);
+        lists.chain(bank).chain(slots).filter(|fate| *fate == Fate::Committed).count()
     }
 }

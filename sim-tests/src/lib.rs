@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod checker;
+pub mod finding;
 pub mod history;
+pub mod planted;
 pub mod scenario;
 pub mod workload;

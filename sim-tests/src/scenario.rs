@@ -1,7 +1,8 @@
-//! The standard seed: a cluster, a workload, faults, a heal, and every oracle.
+//! The standard seed: a cluster, workloads, faults, a heal, and every oracle.
 
+use std::any::Any;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,17 +12,50 @@ use shardforge_core::base::id::NodeId;
 use shardforge_core::base::rng::Rng;
 use shardforge_core::base::time::Mono;
 use shardforge_io_sim::trace::Trace;
-use shardforge_io_sim::{ClientScript, Cluster, FaultPlan, Next, Outcome, Rows, World};
+use shardforge_io_sim::{ClientScript, Cluster, FaultClass, FaultPlan, Next, Outcome, Rows, World};
 
-use crate::checker::raft::RaftOracle;
-use crate::checker::{converged, serial};
+use crate::checker::watch::Watch;
+use crate::checker::{bank, converged, predicate, serial};
+use crate::finding::{Judge, Oracle, Violation};
 use crate::history::History;
-use crate::workload::list_append::{Appender, schema};
+use crate::workload::bank::Teller;
+use crate::workload::driver::{Driver, Work};
+use crate::workload::list_append::Appender;
+use crate::workload::slots::Booker;
+use crate::workload::{bank as bank_work, list_append, slots};
 
 /// Clients of a standard seed.
 pub const CLIENTS: usize = 8;
+/// Of them, those that pay and audit, and those that count and insert.
+const TELLERS: usize = 2;
+const BOOKERS: usize = 2;
 const SAFETY_PHASE: Duration = Duration::from_secs(20);
-const LIVENESS_PHASE: Duration = Duration::from_secs(20);
+/// The workload goes on for so long after the heal.
+const AFTER_HEAL: Duration = Duration::from_secs(5);
+/// Every client is answered, and replicas converge, within so long.
+const LIVENESS_BOUND: Duration = Duration::from_secs(20);
+
+/// What a run is.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// The seed.
+    pub seed: u64,
+    /// A planted bug.
+    pub bug: Option<u16>,
+    /// Whether the trace's lines are kept.
+    pub record: bool,
+    /// Which oracles speak.
+    pub depth: Depth,
+    /// Oracles that are only noted.
+    pub muted: BTreeSet<Oracle>,
+}
+
+impl Run {
+    /// A run of the clean tree.
+    pub fn of(seed: u64, depth: Depth) -> Self {
+        Self { seed, bug: None, record: false, depth, muted: BTreeSet::new() }
+    }
+}
 
 /// What a seed did.
 #[derive(Clone, Debug, Default)]
@@ -32,10 +66,14 @@ pub struct Report {
     pub committed: usize,
     /// Faults that struck.
     pub faults: u64,
+    /// Classes of faults that were on.
+    pub classes: Vec<FaultClass>,
     /// Simulated seconds.
     pub simulated_s: f64,
     /// Errors by SQLSTATE.
     pub errors: BTreeMap<String, u64>,
+    /// Muted oracles that would have spoken.
+    pub heard: BTreeSet<Oracle>,
     /// The trace's lines, if they were asked for.
     pub lines: Vec<String>,
 }
@@ -43,17 +81,23 @@ pub struct Report {
 /// Which oracles speak.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Depth {
-    /// Raft's invariants, replicas equal after the heal, equal traces.
+    /// Those of consensus and disks, and replicas equal after the heal.
     Consensus,
-    /// Those, strict serializability and liveness of every client.
+    /// Those, what clients saw, and liveness of every client.
     Everything,
 }
 
-/// What an oracle found, and the trace if it was recorded.
+/// What an oracle found, and what the run was like.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// The oracle's name, a colon and what it found.
-    pub what: String,
+    /// Who found what.
+    pub violation: Violation,
+    /// Classes of faults that were on.
+    pub classes: Vec<FaultClass>,
+    /// Muted oracles that spoke before.
+    pub heard: BTreeSet<Oracle>,
+    /// When, simulated.
+    pub at: Mono,
     /// The trace's lines.
     pub lines: Vec<String>,
 }
@@ -82,98 +126,155 @@ impl ClientScript for Insistent {
     }
 }
 
-fn insist(world: &mut World, queries: &[String], patience: Duration) -> Option<Rows> {
+fn insist(world: &mut World, queries: &[String]) -> Result<Rows, Violation> {
     let rows = Rc::new(RefCell::new(None));
     let script = Insistent { queries: queries.to_vec(), at: 0, rows: Rc::clone(&rows) };
     world.add_client(Box::new(script));
-    let until = world.now() + patience;
-    while rows.borrow().is_none() && world.now() < until {
-        world.run_for(Duration::from_millis(20));
+    wait(world, |_| rows.borrow().is_some());
+    rows.take().ok_or_else(|| {
+        Violation::new(Oracle::Liveness, format!("not answered: {}", queries.join("; ")))
+    })
+}
+
+/// Runs until something is so, or the bound of liveness has passed; whether it is.
+fn wait(world: &mut World, so: impl Fn(&World) -> bool) -> bool {
+    let until = world.now() + LIVENESS_BOUND;
+    while !so(world) {
+        if until <= world.now() {
+            return false;
+        }
+        world.run_for(Duration::from_millis(50));
     }
-    rows.take()
+    true
 }
 
 /// Runs one seed; an error is an oracle's finding.
 ///
 /// # Errors
 ///
-/// What an oracle found, its name first.
-pub fn run(seed: u64, bug: Option<u16>, record: bool, depth: Depth) -> Result<Report, Finding> {
-    let mut world = None;
-    let result = catch_unwind(AssertUnwindSafe(|| {
-        let (made, plan) = make(seed, bug, record);
-        attack(seed, world.insert(made), &plan, depth)
-    }));
-    let lines = world.map(|world: World| world.trace().lines().to_vec()).unwrap_or_default();
-    let verdict = match result {
-        Ok(result) => result,
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<String>()
-                .cloned()
-                .or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned()));
-            Err(format!("invariant: {}", text.unwrap_or_else(|| "a panic without words".into())))
-        }
-    };
+/// What an oracle found.
+pub fn run(run: &Run) -> Result<Report, Box<Finding>> {
+    let judge = Judge::muting(run.muted.clone());
+    let (world, plan) = make(run);
+    let mut world = world;
+    let attacked = AssertUnwindSafe(|| attack(run, &judge, &mut world, &plan));
+    let verdict = catch_unwind(attacked).unwrap_or_else(|thrown| Err(violation(thrown.as_ref())));
+    let lines = world.trace().lines().to_vec();
     match verdict {
-        Ok(report) => Ok(Report { lines, ..report }),
-        Err(what) => Err(Finding { what, lines }),
+        Ok(report) => Ok(Report { lines, heard: judge.heard(), classes: plan.classes, ..report }),
+        Err(violation) => Err(Box::new(Finding {
+            violation,
+            classes: plan.classes,
+            heard: judge.heard(),
+            at: world.now(),
+            lines,
+        })),
     }
 }
 
-fn make(seed: u64, bug: Option<u16>, record: bool) -> (World, FaultPlan) {
-    let mut rng = Rng::stream(seed, "scenario");
+/// What unwound: an oracle's word, or a panic of the core.
+fn violation(thrown: &(dyn Any + Send)) -> Violation {
+    if let Some(violation) = thrown.downcast_ref::<Violation>() {
+        return violation.clone();
+    }
+    let text = thrown.downcast_ref::<String>().cloned();
+    let text = text.or_else(|| thrown.downcast_ref::<&str>().map(|s| (*s).to_owned()));
+    Violation::new(Oracle::NoPanic, text.unwrap_or_else(|| "a panic without words".to_owned()))
+}
+
+fn make(run: &Run) -> (World, FaultPlan) {
+    let mut rng = Rng::stream(run.seed, "scenario");
     let nodes = 3 + 2 * u32::from(rng.chance(0.15));
-    let faults = Faults { bug, buggify_seed: None };
+    let faults = Faults { bug: run.bug, buggify_seed: None };
     let mut cluster = Cluster { faults, ..Cluster::of(nodes) };
     cluster.config.lease_reads = rng.chance(0.8);
     // Planted bugs live in the pause of a read that asks the store.
-    if bug.is_some() || Rng::stream(seed, "row cache").chance(0.5) {
+    if run.bug.is_some() || Rng::stream(run.seed, "row cache").chance(0.5) {
         cluster.config.row_cache_bytes = 0;
     }
     let ids: Vec<NodeId> = (1..=nodes).map(NodeId::machine).collect();
     let plan = FaultPlan::draw(&mut rng, &ids, SAFETY_PHASE);
-    let trace = if record { Trace::recording() } else { Trace::default() };
-    (World::new(seed, &cluster, &plan, trace), plan)
+    let trace = if run.record { Trace::recording() } else { Trace::default() };
+    (World::new(run.seed, &cluster, &plan, trace), plan)
 }
 
-fn attack(seed: u64, world: &mut World, plan: &FaultPlan, depth: Depth) -> Result<Report, String> {
-    let oracle = Rc::new(RefCell::new(RaftOracle::default()));
-    let watching = Rc::clone(&oracle);
-    world.observe(Box::new(move |hosts, id| watching.borrow_mut().check(hosts, id)));
+fn attack(
+    run: &Run,
+    judge: &Judge,
+    world: &mut World,
+    plan: &FaultPlan,
+) -> Result<Report, Violation> {
+    let mut watch = Watch::new(judge.clone());
+    world.observe(Box::new(move |hosts, id| watch.look(hosts, id)));
     world.init();
-    let made = insist(world, &[schema()], Duration::from_secs(30));
-    if made.is_none() {
-        return Err("liveness: the schema was not made".to_owned());
-    }
+    insist(world, &[list_append::schema(), bank_work::schema(), slots::schema()])?;
     let history = Rc::new(RefCell::new(History::default()));
     let stop = Rc::new(RefCell::new(false));
     for client in 0..CLIENTS {
-        let script = Appender::new(seed, client, Rc::clone(&history), Rc::clone(&stop));
-        world.add_client(Box::new(script));
+        world.add_client(script(run.seed, client, &history, &stop));
     }
     world.schedule(plan);
     world.run_for(SAFETY_PHASE);
     world.heal();
-    world.run_for(LIVENESS_PHASE / 2);
+    world.run_for(AFTER_HEAL);
     *stop.borrow_mut() = true;
-    world.run_for(LIVENESS_PHASE / 2);
-    if depth == Depth::Consensus {
-        world.run_for(LIVENESS_PHASE);
-        converged::check(world).map_err(|what| format!("convergence: {what}"))?;
-        return Ok(report(world, &history.borrow()));
+    let answered = wait(world, World::clients_done);
+    if run.depth == Depth::Everything {
+        judge.admit(answered, Oracle::Liveness, || "a client got no answer".to_owned())?;
+        check_clients(judge, world, &history.borrow())?;
     }
-    if !world.clients_done() {
-        return Err("liveness: a client got no answer after the heal".to_owned());
-    }
-    let query = "SELECT k, v FROM lists ORDER BY k".to_owned();
-    let rows = insist(world, &[query], Duration::from_secs(20))
-        .ok_or("liveness: the final read was not answered")?;
-    let last = lists(&rows)?;
-    serial::check(&history.borrow(), &last).map_err(|what| format!("serializability: {what}"))?;
-    world.run_for(Duration::from_secs(5));
-    converged::check(world).map_err(|what| format!("convergence: {what}"))?;
+    let slow = |violation: &Violation| violation.oracle == Oracle::Convergence;
+    wait(world, |world| !converged::check(world).is_err_and(|violation| slow(&violation)));
+    judge.hear(converged::check(world))?;
     Ok(report(world, &history.borrow()))
+}
+
+fn script(
+    seed: u64,
+    client: usize,
+    history: &Rc<RefCell<History>>,
+    stop: &Rc<RefCell<bool>>,
+) -> Box<dyn ClientScript> {
+    fn boxed<W: Work + 'static>(
+        seed: u64,
+        client: usize,
+        work: W,
+        history: &Rc<RefCell<History>>,
+        stop: &Rc<RefCell<bool>>,
+    ) -> Box<dyn ClientScript> {
+        Box::new(Driver::new(seed, client, work, Rc::clone(history), Rc::clone(stop)))
+    }
+    if client < TELLERS {
+        boxed(seed, client, Teller::new(client), history, stop)
+    } else if client < TELLERS + BOOKERS {
+        boxed(seed, client, Booker::new(client), history, stop)
+    } else {
+        boxed(seed, client, Appender::new(seed, client), history, stop)
+    }
+}
+
+/// Reads everything once more, and checks what clients saw.
+fn check_clients(judge: &Judge, world: &mut World, history: &History) -> Result<(), Violation> {
+    let mut read = |query: &str| insist(world, &[query.to_owned()]);
+    let last = lists(&read("SELECT k, v FROM lists ORDER BY k")?)?;
+    judge.hear(serial::check(history, &last))?;
+    let books = bank::Books {
+        balances: bank_work::balances(&read("SELECT id, balance FROM accounts ORDER BY id")?),
+        transfers: read("SELECT id FROM transfers ORDER BY id")?.iter().map(id).collect(),
+    };
+    judge.hear(bank::check(history, &books))?;
+    let groups = read("SELECT grp, count(*) FROM slots GROUP BY grp ORDER BY grp")?;
+    let groups = bank_work::balances(&groups);
+    let groups = groups.into_iter().map(|(group, count)| (group, count.unsigned_abs())).collect();
+    judge.hear(predicate::check(history, &groups))?;
+    judge.admit(history.odd_errors.is_empty(), Oracle::AllowedErrors, || {
+        format!("{:?}", history.odd_errors)
+    })
+}
+
+fn id(row: &Vec<Option<String>>) -> u64 {
+    let cell = row.first().cloned().flatten();
+    cell.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
 }
 
 fn report(world: &World, history: &History) -> Report {
@@ -183,12 +284,15 @@ fn report(world: &World, history: &History) -> Report {
         faults: world.fault_count,
         simulated_s: world.now().0 as f64 / 1e9,
         errors: history.errors.clone(),
-        lines: Vec::new(),
+        ..Report::default()
     }
 }
 
-fn lists(rows: &Rows) -> Result<BTreeMap<u32, Vec<u64>>, String> {
-    let bad = || format!("serializability: the final read gave {rows:?}");
+fn lists(rows: &Rows) -> Result<BTreeMap<u32, Vec<u64>>, Violation> {
+    let bad = || {
+        let what = format!("the final read gave {rows:?}");
+        Violation::new(Oracle::StrictSerializability, what)
+    };
     let mut lists = BTreeMap::new();
     for row in rows {
         let [Some(key), Some(list)] = row.as_slice() else { return Err(bad()) };

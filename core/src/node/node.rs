@@ -147,6 +147,11 @@ impl Node {
         self.shared.host(shard)?.group.term_at(index)
     }
 
+    /// Whether a replica would answer a read at `now` without asking anyone: for the simulator's oracles.
+    pub fn reads_alone(&self, shard: ShardId, now: Mono) -> bool {
+        self.shared.host(shard).is_some_and(|host| host.group.lease_valid(now))
+    }
+
     /// What can be checked at once about itself.
     ///
     /// # Panics
@@ -186,6 +191,8 @@ impl Node {
             Input::ClientDisconnected { session } => self.sessions.disconnect(session),
             Input::StorageCompleted(event) => self.storage_completed(event),
             Input::LogPersisted { ticket } => self.log_persisted(now, ticket),
+            // B04: a failed sync is forgotten; the next one is believed to cover what it dropped.
+            Input::LogFailed { .. } if crate::bug!(shared.config.faults, 4, true, false) => {}
             Input::LogFailed { reason, disk_full } => {
                 let what = if disk_full { "the log's disk is full" } else { "the log failed" };
                 shared.halt(HaltReason::Fenced(format!("{what}: {reason}")));

@@ -394,11 +394,12 @@ impl RaftGroup {
         let mut applied = self.0.machine.watch_applied();
         let reached = applied.wait_for(|at| Some(place.index) <= at.map(|at| at.index));
         if !matches!(self.0.step.timeout(wait, reached).await, Ok(Ok(()))) {
-            return ProposeError::Unknown;
+            return bug!(self.0.config.faults, 31, ProposeError::Lost, ProposeError::Unknown);
         }
         match self.0.log.borrow().term_at(place.index) {
             Some(term) if term != place.term => ProposeError::Lost,
-            _ => ProposeError::Unknown,
+            // B31: what may have been committed is called lost.
+            _ => bug!(self.0.config.faults, 31, ProposeError::Lost, ProposeError::Unknown),
         }
     }
 
@@ -467,7 +468,10 @@ impl RaftGroup {
             return true;
         }
         let acked = self.0.data.borrow().last_quorum_acked;
-        acked.is_some_and(|acked| now < lease_end(acked.into_inner().0, self.0.config.lease()))
+        // B51: the leader reads for longer than the voters promised.
+        let lease = self.0.config.lease();
+        let lease = bug!(self.0.config.faults, 51, 3 * lease, lease);
+        acked.is_some_and(|acked| now < lease_end(acked.into_inner().0, lease))
     }
 
     fn is_sole_voter(&self) -> bool {

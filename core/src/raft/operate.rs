@@ -170,6 +170,7 @@ impl RaftGroup {
             log_bytes: log.bytes(),
             matching: matching.unwrap_or_default(),
             membership: convert::stored_membership(&server.membership_config),
+            trusted: self.is_trusted(),
         }
     }
 

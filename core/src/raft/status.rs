@@ -62,4 +62,6 @@ pub struct RaftStatus {
     pub matching: BTreeMap<NodeId, Option<LogPosition>>,
     /// The members.
     pub membership: StoredMembership,
+    /// Whether its log is believed to hold all that it ever acknowledged.
+    pub trusted: bool,
 }

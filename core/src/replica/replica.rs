@@ -325,12 +325,14 @@ impl Replica {
             self.open_oracle(term).await
         } else {
             // B16: it serves without a timestamp of its own.
-            bug!(
+            let fresh = bug!(
                 self.config.faults,
                 16,
                 Some(Timestamp::ZERO),
                 self.ports.timestamps.timestamp().await.ok()
-            )
+            );
+            // B24: what was read under the last leader is forgotten.
+            bug!(self.config.faults, 24, Some(Timestamp::ZERO), fresh)
         };
         if low_water.is_none() {
             let until = self.ports.clock.now().mono + OFFICE_PAUSE;

@@ -14,6 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::finding::{Oracle, Violation};
 use crate::history::{Fate, History, Op, Record};
 
 /// Checks a history against the final lists of all keys.
@@ -21,7 +22,7 @@ use crate::history::{Fate, History, Op, Record};
 /// # Errors
 ///
 /// What is wrong with it.
-pub fn check(history: &History, last: &BTreeMap<u32, Vec<u64>>) -> Result<(), String> {
+pub fn check(history: &History, last: &BTreeMap<u32, Vec<u64>>) -> Result<(), Violation> {
     let writers = writers(history)?;
     let orders = orders(history, last, &writers)?;
     acknowledged_are_there(history, &orders)?;
@@ -34,9 +35,19 @@ pub fn check(history: &History, last: &BTreeMap<u32, Vec<u64>>) -> Result<(), St
         Some(nodes) => {
             let told: Vec<String> =
                 nodes.iter().map(|n| format!("{n}: {:?}", history.records[*n])).collect();
-            Err(format!("not strictly serializable: a cycle of\n  {}", told.join("\n  ")))
+            Err(disorder(format!("a cycle of\n  {}", told.join("\n  "))))
         }
     }
+}
+
+/// No order explains what was seen.
+fn disorder(what: String) -> Violation {
+    Violation::new(Oracle::StrictSerializability, what)
+}
+
+/// A write is there that no committed transaction made.
+fn foreign(what: String) -> Violation {
+    Violation::new(Oracle::OnlyCommittedWrites, what)
 }
 
 fn committed(history: &History) -> impl Iterator<Item = &Record> {
@@ -44,14 +55,14 @@ fn committed(history: &History) -> impl Iterator<Item = &Record> {
 }
 
 /// Who appended which element.
-fn writers(history: &History) -> Result<BTreeMap<(u32, u64), usize>, String> {
+fn writers(history: &History) -> Result<BTreeMap<(u32, u64), usize>, Violation> {
     let mut writers = BTreeMap::new();
     for (number, record) in history.records.iter().enumerate() {
         for op in &record.ops {
             if let Op::Append(key, element) = op
                 && writers.insert((*key, *element), number).is_some()
             {
-                return Err(format!("element {element} was appended by two transactions"));
+                return Err(foreign(format!("element {element} was appended twice")));
             }
         }
     }
@@ -63,19 +74,21 @@ fn orders(
     history: &History,
     last: &BTreeMap<u32, Vec<u64>>,
     writers: &BTreeMap<(u32, u64), usize>,
-) -> Result<BTreeMap<u32, Vec<u64>>, String> {
+) -> Result<BTreeMap<u32, Vec<u64>>, Violation> {
     for (key, list) in last {
         let mut seen = BTreeSet::new();
         for element in list {
             if !seen.insert(element) {
-                return Err(format!("element {element} is twice in the list of key {key}"));
+                return Err(foreign(format!("element {element} is twice in key {key}")));
             }
             match writers.get(&(*key, *element)) {
-                None => return Err(format!("element {element} of key {key} comes from nowhere")),
+                None => {
+                    return Err(foreign(format!("element {element} of key {key} is from nowhere")));
+                }
                 Some(writer) if history.records[*writer].fate == Fate::Aborted => {
-                    return Err(format!(
+                    return Err(foreign(format!(
                         "element {element} of key {key} was appended by an aborted transaction"
-                    ));
+                    )));
                 }
                 Some(_) => {}
             }
@@ -87,10 +100,10 @@ fn orders(
             let order = last.get(key).map(Vec::as_slice).unwrap_or_default();
             // A transaction that does not commit in the end has no reads on record.
             if !order.starts_with(list) {
-                return Err(format!(
+                return Err(disorder(format!(
                     "transaction {number} read {list:?} of key {key}, which is no prefix of the final \
                      {order:?}; it was {record:?}"
-                ));
+                )));
             }
         }
     }
@@ -100,20 +113,21 @@ fn orders(
 fn acknowledged_are_there(
     history: &History,
     orders: &BTreeMap<u32, Vec<u64>>,
-) -> Result<(), String> {
+) -> Result<(), Violation> {
     for record in committed(history) {
         for op in &record.ops {
             if let Op::Append(key, element) = op
                 && !orders.get(key).is_some_and(|order| order.contains(element))
             {
-                return Err(format!("acknowledged append of {element} to key {key} is lost"));
+                let what = format!("acknowledged append of {element} to key {key} is lost");
+                return Err(Violation::new(Oracle::AcknowledgedWrites, what));
             }
         }
     }
     Ok(())
 }
 
-fn own_writes(record: &Record) -> Result<(), String> {
+fn own_writes(record: &Record) -> Result<(), Violation> {
     let mut own: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
     for op in &record.ops {
         match op {
@@ -121,7 +135,9 @@ fn own_writes(record: &Record) -> Result<(), String> {
             Op::Read(key, list) => {
                 let own = own.get(key).map(Vec::as_slice).unwrap_or_default();
                 if !list.ends_with(own) {
-                    return Err(format!("a transaction missed its own appends: {record:?}"));
+                    return Err(disorder(format!(
+                        "a transaction missed its own appends: {record:?}"
+                    )));
                 }
             }
         }
@@ -243,7 +259,7 @@ mod tests {
         Record { client: 0, began: Mono(began), ended: Mono(ended), ops, fate }
     }
 
-    fn verdict(records: Vec<Record>, last: &[(u32, &[u64])]) -> Result<(), String> {
+    fn verdict(records: Vec<Record>, last: &[(u32, &[u64])]) -> Result<(), Violation> {
         let last = last.iter().map(|(key, list)| (*key, list.to_vec())).collect();
         check(&History { records, ..History::default() }, &last)
     }

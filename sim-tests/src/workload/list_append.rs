@@ -1,21 +1,22 @@
 //! Transactions that append to lists and read them: every read shows the order of all writes before.
 //!
+//! The programs are those of the commit protocol's model: one to four operations over few keys,
+//! single reads that take the fast path, coordinators that vanish.
+//!
 //! # Source
 //!
 //! Kingsbury and Alvaro, *Elle*, VLDB 2020: list-append.
 
-use std::cell::RefCell;
-use std::rc::Rc;
-use std::time::Duration;
-
 use shardforge_core::base::rng::Rng;
-use shardforge_core::base::time::Mono;
-use shardforge_io_sim::{ClientScript, Next, Outcome};
+use shardforge_io_sim::Rows;
 
+use super::driver::{Span, Work};
 use crate::history::{Fate, History, Op, Record};
 
 /// Keys of the workload.
 pub const KEYS: u32 = 8;
+/// Keys that some seeds use alone.
+const HOT_KEYS: u32 = 3;
 
 /// The table and its rows.
 pub fn schema() -> String {
@@ -27,101 +28,37 @@ pub fn schema() -> String {
     )
 }
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Stage {
-    /// Between transactions.
-    Free,
-    /// BEGIN was sent, or operation `n` was.
-    Began,
-    Ran(usize),
-    /// COMMIT was sent, or a single statement that commits by itself.
-    Committing,
-    RollingBack,
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Plan {
     Append(u32, u64),
     Read(u32),
 }
 
-/// One client of the workload; stops at the end of a transaction once told.
+/// The work of one client.
+#[derive(Debug)]
 pub struct Appender {
     client: usize,
-    rng: Rng,
-    history: Rc<RefCell<History>>,
-    stop: Rc<RefCell<bool>>,
-    stage: Stage,
+    keys: u32,
     plan: Vec<Plan>,
     ops: Vec<Op>,
-    began: Mono,
     next_element: u64,
-    single: bool,
 }
 
 impl Appender {
-    /// A client with a stream of its own.
-    pub fn new(
-        seed: u64,
-        client: usize,
-        history: Rc<RefCell<History>>,
-        stop: Rc<RefCell<bool>>,
-    ) -> Self {
-        Self {
-            client,
-            rng: Rng::stream(seed, &format!("appender {client}")),
-            history,
-            stop,
-            stage: Stage::Free,
-            plan: Vec::new(),
-            ops: Vec::new(),
-            began: Mono::ZERO,
-            next_element: 0,
-            single: false,
-        }
-    }
-
-    fn begin(&mut self, now: Mono) -> Next {
-        self.ops.clear();
-        self.began = now;
-        let count = self.rng.between(1, 4);
-        self.plan = (0..count)
-            .map(|_| {
-                let key = self.rng.below(u64::from(KEYS)) as u32;
-                if self.rng.chance(0.5) {
-                    self.next_element += 1;
-                    Plan::Append(key, (self.client as u64 + 1) * 1_000_000 + self.next_element)
-                } else {
-                    Plan::Read(key)
-                }
-            })
-            .collect();
-        self.single = self.plan.len() == 1 && self.rng.chance(0.7);
-        if self.single {
-            self.stage = Stage::Committing;
-            return Next::Query(statement(self.plan[0]));
-        }
-        self.stage = Stage::Began;
-        Next::Query("BEGIN".to_owned())
-    }
-
-    fn run(&mut self, number: usize) -> Next {
-        match self.plan.get(number) {
-            Some(plan) => {
-                self.stage = Stage::Ran(number);
-                Next::Query(statement(*plan))
-            }
-            None => {
-                self.stage = Stage::Committing;
-                Next::Query("COMMIT".to_owned())
-            }
-        }
+    /// For a client of a seed.
+    pub fn new(seed: u64, client: usize) -> Self {
+        let hot = Rng::stream(seed, "hot keys").chance(0.3);
+        let keys = if hot { HOT_KEYS } else { KEYS };
+        Self { client, keys, plan: Vec::new(), ops: Vec::new(), next_element: 0 }
     }
 
     /// Notes what an operation did.
-    fn note(&mut self, number: usize, rows: &[Vec<Option<String>>]) {
+    fn note(&mut self, number: usize, rows: &Rows, tag: &str) {
         let op = match self.plan[number] {
-            Plan::Append(key, element) => Op::Append(key, element),
+            Plan::Append(key, element) => {
+                assert!(tag == "UPDATE 1", "an append to key {key} answered {tag}");
+                Op::Append(key, element)
+            }
             Plan::Read(key) => {
                 let list = rows.first().and_then(|row| row.first()).cloned().flatten();
                 let list = list.unwrap_or_default();
@@ -131,113 +68,51 @@ impl Appender {
         };
         self.ops.push(op);
     }
+}
 
-    fn end(&mut self, now: Mono, fate: Fate) {
-        if fate != Fate::Committed {
+impl Work for Appender {
+    fn begin(&mut self, rng: &mut Rng) -> bool {
+        self.ops.clear();
+        let count = rng.between(1, 4);
+        self.plan.clear();
+        for _ in 0..count {
+            let key = rng.below(u64::from(self.keys)) as u32;
+            self.plan.push(if rng.chance(0.5) {
+                self.next_element += 1;
+                Plan::Append(key, (self.client as u64 + 1) * 1_000_000 + self.next_element)
+            } else {
+                Plan::Read(key)
+            });
+        }
+        self.plan.len() == 1 && rng.chance(0.7)
+    }
+
+    fn statement(&mut self, number: usize, rows: &Rows, tag: &str) -> Option<String> {
+        if let Some(last) = number.checked_sub(1) {
+            self.note(last, rows, tag);
+        }
+        Some(match self.plan.get(number)? {
+            Plan::Append(key, element) => {
+                format!("UPDATE lists SET v = v || '{element},' WHERE k = {key}")
+            }
+            Plan::Read(key) => format!("SELECT v FROM lists WHERE k = {key}"),
+        })
+    }
+
+    fn end(&mut self, history: &mut History, span: Span, fate: Fate) {
+        let ops = match fate {
+            Fate::Committed => std::mem::take(&mut self.ops),
             // What was meant: an append of unknown fate may be seen by others.
-            self.ops = self
-                .plan
-                .iter()
-                .filter_map(|plan| match plan {
-                    Plan::Append(key, element) => Some(Op::Append(*key, *element)),
-                    Plan::Read(_) => None,
-                })
-                .collect();
-        }
-        let record = Record {
-            client: self.client,
-            began: self.began,
-            ended: if fate == Fate::Unknown { Mono::MAX } else { now },
-            ops: std::mem::take(&mut self.ops),
-            fate,
+            Fate::Aborted | Fate::Unknown => self.plan.iter().filter_map(append).collect(),
         };
-        self.history.borrow_mut().records.push(record);
-        self.stage = Stage::Free;
-    }
-
-    fn pause(&mut self) -> Next {
-        if *self.stop.borrow() {
-            return Next::Done;
-        }
-        Next::Sleep(Duration::from_micros(self.rng.between(100, 20_000)))
-    }
-
-    fn failed(&mut self, now: Mono, state: &str, in_block: bool) -> Next {
-        *self.history.borrow_mut().errors.entry(state.to_owned()).or_default() += 1;
-        let committing = self.stage == Stage::Committing;
-        let unknown = state == "40003" || state == "08006" || state.starts_with("57P");
-        let fate = if committing && unknown { Fate::Unknown } else { Fate::Aborted };
-        if self.stage != Stage::RollingBack && self.stage != Stage::Free {
-            self.end(now, fate);
-        }
-        if in_block {
-            self.stage = Stage::RollingBack;
-            return Next::Query("ROLLBACK".to_owned());
-        }
-        self.stage = Stage::Free;
-        self.pause()
+        let Span { client, began, ended } = span;
+        history.records.push(Record { client, began, ended, ops, fate });
     }
 }
 
-fn statement(plan: Plan) -> String {
+fn append(plan: &Plan) -> Option<Op> {
     match plan {
-        Plan::Append(key, element) => {
-            format!("UPDATE lists SET v = v || '{element},' WHERE k = {key}")
-        }
-        Plan::Read(key) => format!("SELECT v FROM lists WHERE k = {key}"),
-    }
-}
-
-impl ClientScript for Appender {
-    fn next(&mut self, now: Mono, outcome: Outcome) -> Next {
-        match (outcome, self.stage) {
-            (Outcome::Lost, Stage::Free | Stage::RollingBack) => self.pause(),
-            // Before COMMIT was sent nothing can have happened; a lost single statement may have.
-            (Outcome::Lost, Stage::Committing) => {
-                self.end(now, Fate::Unknown);
-                self.pause()
-            }
-            (Outcome::Lost | Outcome::Connected, Stage::Began | Stage::Ran(_)) => {
-                self.end(now, Fate::Aborted);
-                self.pause()
-            }
-            (Outcome::Connected, Stage::Committing) => {
-                self.end(now, Fate::Unknown);
-                self.pause()
-            }
-            (Outcome::Connected, Stage::Free | Stage::RollingBack) => self.begin(now),
-            (Outcome::Awake, _) => self.begin(now),
-            (Outcome::Failed { error, in_block }, _) => {
-                self.failed(now, error.state.as_str(), in_block)
-            }
-            (Outcome::Done { .. }, Stage::Began) => self.run(0),
-            (Outcome::Done { tags, .. }, Stage::Ran(number))
-                if tags.last().is_some_and(|tag| tag == "UPDATE 0") =>
-            {
-                panic!("client {} updated no row with operation {number}", self.client)
-            }
-            (Outcome::Done { rows, .. }, Stage::Ran(number)) => {
-                self.note(number, &rows);
-                self.run(number + 1)
-            }
-            // COMMIT of a failed block answers ROLLBACK.
-            (Outcome::Done { tags, .. }, Stage::Committing)
-                if tags.last().is_some_and(|tag| tag == "ROLLBACK") =>
-            {
-                self.end(now, Fate::Aborted);
-                self.pause()
-            }
-            (Outcome::Done { rows, .. }, Stage::Committing) => {
-                if self.single {
-                    self.note(0, &rows);
-                }
-                self.end(now, Fate::Committed);
-                self.pause()
-            }
-            (Outcome::Done { .. }, Stage::RollingBack | Stage::Free) => {
-                self.stage = Stage::Free;
-                self.pause()
-            }
-        }
+        Plan::Append(key, element) => Some(Op::Append(*key, *element)),
+        Plan::Read(_) => None,
     }
 }

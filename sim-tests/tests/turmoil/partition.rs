@@ -9,6 +9,7 @@ use shardforge_core::base::rng::Rng;
 use shardforge_io_sim::Rows;
 use sim_tests::checker::serial;
 use sim_tests::history::History;
+use sim_tests::workload::driver::Driver;
 use sim_tests::workload::list_append::{Appender, schema};
 use tokio::time::{sleep, timeout};
 
@@ -95,7 +96,8 @@ fn appends_under_cuts(seed: u64) -> Outcome {
         let last = Rc::new(RefCell::new(Rows::new()));
         let mut sim = simulation(seed);
         for number in 0..CLIENTS {
-            let script = Appender::new(seed, number, Rc::clone(&history), Rc::clone(&stop));
+            let work = Appender::new(seed, number);
+            let script = Driver::new(seed, number, work, Rc::clone(&history), Rc::clone(&stop));
             let started = Rc::clone(&started);
             sim.0.client(format!("c{number}"), async move {
                 while !*started.borrow() {

@@ -30,10 +30,12 @@ mod recover;
 mod replay;
 mod usage;
 mod votes;
+mod witness;
 mod writer;
 
 pub use fuzz::{log_segment, log_segment_input};
 pub use record::{LogRecord, NODE};
 pub use recover::{Recovered, Resume, TornTail, Verdict, recover};
 pub use replay::{LogEntry, RecoveredGroup, Trust};
+pub use witness::batch_records;
 pub use writer::{AppendPlan, LogConfig, LogFile, LogWrite, LogWriter, SEAL_AFTER, Straggler};

@@ -1,0 +1,95 @@
+//! Faults that aim: at a leader, at an acknowledgement, at a disk, at a clock.
+
+use std::time::Duration;
+
+use shardforge_core::base::id::NodeId;
+use shardforge_core::sql::protocol::ClientReply;
+
+use crate::fault::Fault;
+use crate::world::{Event, World};
+
+/// Between the restarts of followers that were killed together.
+const STAGGER: Duration = Duration::from_millis(20);
+
+/// A crash that waits for the next acknowledgement of a change.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AckCrash {
+    all: bool,
+    down: Duration,
+}
+
+impl World {
+    /// The faults that [`World::strike`] leaves to this file.
+    pub(crate) fn strike_more(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill(id, down) => self.kill(id, down),
+            Fault::KillFollowers(shard, down) => {
+                let Some(leader) = self.leader_of(shard) else { return };
+                let followers = self.ids().into_iter().filter(|id| *id != leader);
+                // One after the other, so that they do not all stand for election at once.
+                for (number, id) in (0u32..).zip(followers) {
+                    self.kill(id, down + number * STAGGER);
+                }
+            }
+            Fault::CrashLeader(shard, down) => {
+                if let Some(id) = self.leader_of(shard) {
+                    self.crash(id);
+                    self.after(down, Event::Restart(id));
+                }
+            }
+            Fault::PauseLeader(shard, time) => {
+                if let Some(id) = self.leader_of(shard) {
+                    self.strike(Fault::Pause(id, time));
+                }
+            }
+            Fault::IsolateLeader(shard) => {
+                if let Some(id) = self.leader_of(shard) {
+                    let all = self.ids();
+                    self.net.partition(&all, &[id]);
+                }
+            }
+            Fault::CrashAtAck { all, down } => self.ack_crash = Some(AckCrash { all, down }),
+            Fault::Flip(id, down) => {
+                self.crash(id);
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.damaged |= host.disk.flip(&mut self.disk_rng);
+                }
+                self.after(down, Event::Restart(id));
+            }
+            Fault::StepWall(id, us) => {
+                if let Some(host) = self.hosts.get_mut(&id) {
+                    host.clock.wall_offset_us += us;
+                }
+            }
+            other => unreachable!("{other:?} is struck by the world"),
+        }
+    }
+
+    fn kill(&mut self, id: NodeId, down: Duration) {
+        let Some(host) = self.hosts.get_mut(&id).filter(|host| host.is_up()) else { return };
+        host.disk.kill();
+        host.stores.crash(&mut self.disk_rng);
+        host.sync_fails = false;
+        self.stopped(id);
+        self.after(down, Event::Restart(id));
+    }
+
+    /// If a crash waits for an acknowledgement and this is one, it comes when the client has it.
+    pub(crate) fn crash_after_ack(&mut self, id: NodeId, replies: &[ClientReply], by: Duration) {
+        let Some(waiting) = self.ack_crash else { return };
+        if !replies.iter().any(changes) {
+            return;
+        }
+        self.ack_crash = None;
+        let fault = match waiting.all {
+            true => Fault::CrashAll(waiting.down),
+            false => Fault::Crash(id, waiting.down),
+        };
+        self.after(by, Event::Fault(fault));
+    }
+}
+
+fn changes(reply: &ClientReply) -> bool {
+    let ClientReply::CommandComplete(tag) = reply else { return false };
+    ["COMMIT", "UPDATE", "INSERT", "DELETE"].iter().any(|verb| tag.starts_with(verb))
+}

@@ -314,8 +314,7 @@ impl RaftLogStorage<TypeConfig> for LogHandle {
     async fn purge(&mut self, log_id: LogId) -> Result<(), io::Error> {
         let up_to = convert::position(&log_id);
         // B11: one entry more than is applied.
-        let next = LogPosition { index: up_to.index + 1, ..up_to };
-        let up_to = bug!(self.0.faults, 11, next, up_to);
+        let up_to = bug!(self.0.faults, 11, LogPosition { index: up_to.index + 1, ..up_to }, up_to);
         self.0.log.borrow_mut().purge(up_to);
         self.write(vec![LogRecord::Purge { up_to }], Durable::nobody());
         Ok(())

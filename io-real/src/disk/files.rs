@@ -177,7 +177,7 @@ impl LogFiles {
 
 impl Open {
     fn allocate(&mut self, wanted: u64) -> io::Result<()> {
-        const ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+        static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
         let end = wanted.next_multiple_of(AHEAD_BYTES);
         // A segment's last batch may end beyond its nominal size.
         let end = end.min(limit::SEGMENT_BYTES.max(wanted - AHEAD_BYTES));

@@ -260,7 +260,10 @@ fn check_clients(judge: &Judge, world: &mut World, history: &History) -> Result<
     judge.hear(serial::check(history, &last))?;
     let books = bank::Books {
         balances: bank_work::balances(&read("SELECT id, balance FROM accounts ORDER BY id")?),
-        transfers: read("SELECT id FROM transfers ORDER BY id")?.iter().map(id).collect(),
+        transfers: read("SELECT id FROM transfers ORDER BY id")?
+            .iter()
+            .map(|row| id(row))
+            .collect(),
     };
     judge.hear(bank::check(history, &books))?;
     let groups = read("SELECT grp, count(*) FROM slots GROUP BY grp ORDER BY grp")?;
@@ -272,7 +275,7 @@ fn check_clients(judge: &Judge, world: &mut World, history: &History) -> Result<
     })
 }
 
-fn id(row: &Vec<Option<String>>) -> u64 {
+fn id(row: &[Option<String>]) -> u64 {
     let cell = row.first().cloned().flatten();
     cell.and_then(|text| text.parse().ok()).unwrap_or(u64::MAX)
 }

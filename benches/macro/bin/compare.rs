@@ -19,7 +19,7 @@ const SCRIPTS: [&str; 5] =
 #[derive(Parser)]
 #[command(about = "The same workloads against several PostgreSQL-compatible servers")]
 struct Arguments {
-    /// name=host:port[,user=U][,db=D][,password=P]; the first is what the others are compared with.
+    /// `name=host:port[,user=U][,db=D][,password=P]`; the first is what the others are compared with.
     #[arg(long = "target", required = true)]
     targets: Vec<Target>,
     #[arg(long, value_delimiter = ',', default_value = "tpcb,select,sysbench")]

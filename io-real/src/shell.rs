@@ -57,7 +57,8 @@ pub struct Setting {
     pub stop: watch::Receiver<bool>,
 }
 
-/// Runs a node until it halts. Must run inside a `LocalSet`.
+/// Runs a node until it halts. Must run where tasks can be spawned locally: in a
+/// `LocalRuntime` or a `LocalSet`.
 ///
 /// `on_serving` is called whenever SQL begins to be served.
 pub async fn run<Net: Network, N, S, L>(
@@ -105,10 +106,16 @@ where
     tokio::task::spawn_local(announce(door.serving(), on_serving));
 
     let drained = drain(Rc::clone(&door), setting.stop, setting.drain_timeout);
+    // A task, so that its wakes stay in the runtime's queue: those of the future that a runtime blocks
+    // on go through epoll.
+    let running = Rc::clone(&driver);
+    let mut running =
+        tokio::task::spawn_local(async move { running.run(parts.boot, &mut completed).await });
     let reason = tokio::select! {
-        reason = driver.run(parts.boot, &mut completed) => reason,
+        ended = &mut running => ended.unwrap_or_else(|e| HaltReason::Invariant(e.to_string())),
         reason = drained => reason,
     };
+    running.abort();
     // Nobody listens any more if all ports are gone.
     let _ = ended.send(true);
     match reason {

@@ -137,13 +137,16 @@ fn check_addresses(settings: &Settings, insecure: bool) -> Result<(), Complaint>
 struct Failure(Exit, String);
 
 fn run_cell(flags: &Start, settings: &Settings) -> Exit {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    // A local runtime: a socket that becomes ready wakes its task without a word to epoll, which a
+    // `LocalSet` would write to on every wake from outside of its tasks.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build_local(tokio::runtime::LocalOptions::default());
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => return fail(Exit::Error, format!("cannot start: {error}")),
     };
-    let local = tokio::task::LocalSet::new();
-    let ended = runtime.block_on(local.run_until(serve(flags, settings)));
+    let ended = runtime.block_on(serve(flags, settings));
     match ended {
         Err(Failure(exit, sentence)) => fail(exit, sentence),
         Ok(HaltReason::Drained) => Exit::Ok,

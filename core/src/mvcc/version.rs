@@ -10,7 +10,7 @@
 //!   → flags u8 (bit 0: tombstone; others zero) ‖ schema version varint ‖ hash16 u16be ‖ row
 //! ```
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::base::codec::{CodecError, Reader, put_varint};
 use crate::base::timestamp::Timestamp;
@@ -58,7 +58,16 @@ pub fn encode(header: VersionHeader, row: &[u8]) -> Bytes {
 ///
 /// [`CodecError`] if the bytes are not a version.
 pub fn decode(value: &Bytes) -> Result<VersionValue, CodecError> {
-    let mut reader = Reader::new(value);
+    decode_owned(value.clone())
+}
+
+/// As [`decode`], of a value that is needed no more.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn decode_owned(mut value: Bytes) -> Result<VersionValue, CodecError> {
+    let mut reader = Reader::new(&value);
     let flags = reader.u8()?;
     if flags & !TOMBSTONE != 0 {
         return Err(CodecError::Malformed("unknown flags of a version"));
@@ -71,8 +80,8 @@ pub fn decode(value: &Bytes) -> Result<VersionValue, CodecError> {
     if tombstone && rest != 0 {
         return Err(CodecError::Malformed("a tombstone with a row"));
     }
-    let row = value.slice(value.len() - rest..);
-    Ok(VersionValue { header: VersionHeader { tombstone, schema, hash }, row })
+    value.advance(value.len() - rest);
+    Ok(VersionValue { header: VersionHeader { tombstone, schema, hash }, row: value })
 }
 
 /// Whether a version's bytes say that the row is gone; cheaper than [`decode`].

@@ -6,14 +6,16 @@
 //! only. An entry that a read brings in is taken only if nothing was forgotten since the read was
 //! pinned, for a newer write could have come and gone in between.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+
 use bytes::Bytes;
 
 use crate::base::key::Key;
-use crate::base::map::{FixedHasher, FixedMap};
+use crate::base::map::{FixedHasher, FixedSet};
 use crate::base::timestamp::Timestamp;
 use crate::mvcc::version::is_tombstone;
 use crate::storage::port::Version;
-use std::hash::{Hash, Hasher};
 
 /// Parts of the cache: a power of two.
 const PARTS: usize = 64;
@@ -21,8 +23,9 @@ const PARTS: usize = 64;
 const BYTES_MIN: usize = 4 << 20;
 /// A longer value is not kept, only that it is there.
 const VALUE_BYTES_MAX: usize = 4 << 10;
-/// What an entry takes beyond its bytes, about.
-const ENTRY_BYTES: usize = 224;
+/// What an entry takes beyond its bytes, about: its place in a set that is not quite full, and what
+/// the allocator rounds up.
+const ENTRY_BYTES: usize = 64;
 
 /// The newest version of a key, or that there is none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -33,12 +36,16 @@ pub struct NewestVersion {
     pub live: bool,
 }
 
-/// What is known of a key.
-#[derive(Clone, Debug, Default)]
+/// What is known of a key: one block of memory beside its place in the set.
+#[derive(Debug)]
 struct Known {
-    version: NewestVersion,
-    /// Its value, unless it is long.
-    value: Option<Bytes>,
+    /// The key, and behind it the value, unless that is long.
+    bytes: Box<[u8]>,
+    key_len: u32,
+    at: Timestamp,
+    written: bool,
+    live: bool,
+    has_value: bool,
 }
 
 /// The cache.
@@ -52,8 +59,8 @@ pub struct Newest {
 
 #[derive(Debug, Default)]
 struct Part {
-    young: FixedMap<Key, Known>,
-    old: FixedMap<Key, Known>,
+    young: FixedSet<Known>,
+    old: FixedSet<Known>,
     young_bytes: usize,
 }
 
@@ -79,21 +86,22 @@ impl Newest {
 
     /// What is known of a key.
     pub fn get(&self, key: &Key) -> Option<NewestVersion> {
-        self.known(key).map(|known| known.version)
+        self.known(key).map(Known::version)
     }
 
     /// The newest versions of keys at or below `at`, if all of them are known.
     pub fn versions(&self, keys: &[Key], at: Timestamp) -> Option<Vec<Option<Version>>> {
-        let version = |key: &Key| match self.known(key)? {
-            Known { version: NewestVersion { at: None, .. }, .. } => Some(None),
-            Known { version: NewestVersion { at: Some(newest), .. }, value: Some(value) }
-                if *newest <= at =>
-            {
-                Some(Some(Version { timestamp: *newest, value: value.clone() }))
-            }
-            Known { .. } => None,
-        };
-        keys.iter().map(version).collect()
+        keys.iter().map(|key| self.version(key, at)).collect()
+    }
+
+    /// The newest version of a key at or below `at`, if it is known.
+    pub fn version(&self, key: &Key, at: Timestamp) -> Option<Option<Version>> {
+        let known = self.known(key)?;
+        if !known.written {
+            return Some(None);
+        }
+        let value = known.value().filter(|_| known.at <= at)?;
+        Some(Some(Version { timestamp: known.at, value: Bytes::copy_from_slice(value) }))
     }
 
     /// A write was applied.
@@ -104,8 +112,9 @@ impl Newest {
         }
     }
 
-    /// Rows of a new key space were applied: they are not remembered, or a load would push out all
-    /// that is in use. What is known stays exact, and no read under way may be believed.
+    /// Rows of a new key space were applied. They are remembered only where there is room, or a load
+    /// would push out all that is in use. What is known stays exact, and no read under way may be
+    /// believed.
     pub fn loaded<'a>(
         &mut self,
         writes: impl Iterator<Item = (&'a Key, &'a Bytes)>,
@@ -116,10 +125,16 @@ impl Newest {
         }
         self.forgotten += 1;
         for (key, value) in writes {
-            if self.known(key).is_some() {
+            if self.has_room(key) || self.known(key).is_some() {
                 self.applied(key, at, value);
             }
         }
+    }
+
+    /// Whether nothing would be forgotten.
+    fn has_room(&self, key: &Key) -> bool {
+        let part = self.parts.get(part_of(key));
+        part.is_some_and(|part| part.old.is_empty())
     }
 
     /// To be given back with what a read pinned now will find.
@@ -141,7 +156,7 @@ impl Newest {
 
     fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
         let Some(part) = self.parts.get_mut(part_of(key)) else { return };
-        part.offer(key, version, value);
+        part.offer(Known::new(key, version, value));
         if self.generation_bytes <= part.young_bytes {
             part.old = std::mem::take(&mut part.young);
             part.young_bytes = 0;
@@ -152,43 +167,86 @@ impl Newest {
 
 impl Part {
     fn known(&self, key: &Key) -> Option<&Known> {
+        let key: &[u8] = &key.0;
         self.young.get(key).or_else(|| self.old.get(key))
     }
 
-    fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
-        if let Some(known) = self.young.get_mut(key) {
-            if known.version.at <= version.at {
-                let held = known.value_bytes();
-                *known = Known::new(version, value);
-                self.young_bytes = self.young_bytes - held + known.value_bytes();
+    /// Takes what is newer than what is known.
+    fn offer(&mut self, offered: Known) {
+        let held = match self.young.take(offered.key()) {
+            Some(held) => {
+                self.young_bytes -= held.bytes.len();
+                Some(held)
             }
-            return;
-        }
-        let known = match self.old.remove(key) {
-            Some(known) if version.at < known.version.at => known,
-            _ => Known::new(version, value), // unknown, or older
+            None => {
+                self.young_bytes += ENTRY_BYTES;
+                self.old.take(offered.key())
+            }
         };
-        self.young_bytes += ENTRY_BYTES + key.0.len() + known.value_bytes();
-        self.young.insert(key.clone(), known);
+        let known = match held {
+            Some(held) if offered.version().at < held.version().at => held,
+            _ => offered, // unknown, or older
+        };
+        self.young_bytes += known.bytes.len();
+        self.young.insert(known);
     }
 }
 
 fn part_of(key: &Key) -> usize {
     let mut hasher = FixedHasher::default();
     key.hash(&mut hasher);
-    // The maps use the low bits and the top seven.
+    // The sets use the low bits and the top seven.
     (hasher.finish() >> 40) as usize % PARTS
 }
 
 impl Known {
-    fn value_bytes(&self) -> usize {
-        self.value.as_ref().map_or(0, Bytes::len)
+    fn new(key: &Key, version: NewestVersion, value: Option<&Bytes>) -> Self {
+        let value = value.filter(|value| value.len() <= VALUE_BYTES_MAX);
+        let key_len = u32::try_from(key.0.len());
+        assert!(key_len.is_ok(), "a key of over four thousand million bytes");
+        let kept: &[u8] = value.map_or(&[], |value| value);
+        Self {
+            bytes: [key.as_ref(), kept].concat().into(),
+            key_len: key_len.unwrap_or_default(),
+            at: version.at.unwrap_or_default(),
+            written: version.at.is_some(),
+            live: version.live,
+            has_value: value.is_some(),
+        }
     }
 
-    fn new(version: NewestVersion, value: Option<&Bytes>) -> Self {
-        Self { version, value: value.filter(|value| value.len() <= VALUE_BYTES_MAX).cloned() }
+    fn key(&self) -> &[u8] {
+        &self.bytes[..self.key_len as usize]
+    }
+
+    fn value(&self) -> Option<&[u8]> {
+        self.has_value.then(|| &self.bytes[self.key_len as usize..])
+    }
+
+    fn version(&self) -> NewestVersion {
+        NewestVersion { at: self.written.then_some(self.at), live: self.live }
     }
 }
+
+impl Borrow<[u8]> for Known {
+    fn borrow(&self) -> &[u8] {
+        self.key()
+    }
+}
+
+impl Hash for Known {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key().hash(state);
+    }
+}
+
+impl PartialEq for Known {
+    fn eq(&self, other: &Self) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for Known {}
 
 #[cfg(test)]
 mod tests {
@@ -255,9 +313,15 @@ mod tests {
     }
 
     #[test]
-    fn a_load_is_not_remembered_and_hides_nothing() {
+    fn a_load_pushes_nothing_out_and_hides_nothing() {
         let mut cache = Newest::default();
         cache.start(0);
+        cache.loaded([(&key(0), &LIVE)].into_iter(), Timestamp(3));
+        assert_eq!(cache.get(&key(0)), Some(live(3)), "there was room");
+        // Enough that every part has thrown out a generation.
+        for number in 3..3 + 2 * BYTES_MIN / ENTRY_BYTES {
+            cache.applied(&key(number), Timestamp(1), &LIVE);
+        }
         cache.applied(&key(1), Timestamp(5), &LIVE);
         let stamp = cache.stamp();
         cache.loaded([(&key(1), &LIVE), (&key(2), &LIVE)].into_iter(), Timestamp(7));

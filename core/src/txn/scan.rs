@@ -49,9 +49,12 @@ impl Transaction {
             pieces.push(rows);
         }
         let covered = scanned(&request.span, resume.as_ref(), request.reverse);
+        let several = 1 < pieces.len();
         let mut rows = merge(pieces, request.reverse);
-        // Beyond the shortest piece the others' rows are asked for again.
-        rows.retain(|row| covered.contains(row.key.as_ref()));
+        if several {
+            // Beyond the shortest piece the others' rows are asked for again.
+            rows.retain(|row| covered.contains(row.key.as_ref()));
+        }
         let own = self.state.borrow().buffer.within(&covered);
         let mut rows = overlay(rows, own, request.reverse);
         if rows_max < rows.len() {
@@ -102,7 +105,7 @@ impl Transaction {
                 if let Some(token) = tokens.get(number).copied() {
                     state.locked.insert(key.clone(), Locked { shard, place, token, seen });
                 }
-                if let Some(row) = live_row(&version)? {
+                if let Some(row) = live_row(version)? {
                     rows.push(Found { key, row, version: seen });
                 }
             }

@@ -212,6 +212,11 @@ impl Cursor for RocksCursor<'_> {
         let value = self.inner.as_ref().and_then(DBRawIterator::value);
         value.map(Bytes::copy_from_slice).unwrap_or_default()
     }
+    fn copy_value(&self, out: &mut Vec<u8>) {
+        if let Some(value) = self.inner.as_ref().and_then(DBRawIterator::value) {
+            out.extend_from_slice(value);
+        }
+    }
     fn status(&self) -> Result<(), StorageError> {
         match &self.inner {
             Some(inner) => inner.status().map_err(|e| explain(self.id, &e)),

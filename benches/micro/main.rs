@@ -145,3 +145,65 @@ fn update_simple(bencher: Bencher<'_, '_>) {
         server.query(&format!("UPDATE t SET v = v + 1 WHERE id = {id}"))
     });
 }
+
+/// Budget 7 µs: the same, prepared: bind, describe, execute and sync in one input.
+#[divan::bench]
+fn select_prepared(bencher: Bencher<'_, '_>) {
+    let mut server = Server::start();
+    server.fill(1_000);
+    server.prepare("s", "SELECT v FROM t WHERE id = $1");
+    let mut id = 0;
+    bencher.bench_local(|| {
+        id = (id + 7) % 1_000;
+        server.execute("s", &[&id.to_string()])
+    });
+}
+
+/// Budget 12 µs: a hundred neighbours, summed.
+#[divan::bench]
+fn sum_prepared(bencher: Bencher<'_, '_>) {
+    let mut server = Server::start();
+    server.fill(1_000);
+    server.prepare("s", "SELECT sum(v) FROM t WHERE id BETWEEN $1 AND $2");
+    let mut id = 0;
+    bencher.bench_local(|| {
+        id = (id + 7) % 900;
+        server.execute("s", &[&id.to_string(), &(id + 99).to_string()])
+    });
+}
+
+const TPCB: [(&str, &str); 5] = [
+    ("a", "UPDATE accounts SET balance = balance + $1 WHERE id = $2"),
+    ("s", "SELECT balance FROM accounts WHERE id = $1"),
+    ("t", "UPDATE tellers SET balance = balance + $1 WHERE id = $2"),
+    ("b", "UPDATE branches SET balance = balance + $1 WHERE id = $2"),
+    ("h", "INSERT INTO history VALUES ($1, $2, $3, $4, CURRENT_TIMESTAMP)"),
+];
+
+/// Budget 100 µs: a TPC-B transaction of prepared statements, disks that cost nothing.
+#[divan::bench]
+fn tpcb_prepared(bencher: Bencher<'_, '_>) {
+    let mut server = Server::start();
+    for (table, rows) in [("accounts", 1_000), ("tellers", 100), ("branches", 10)] {
+        server.query(&format!("CREATE TABLE {table} (id int PRIMARY KEY, balance int)"));
+        let rows = format!("SELECT i, 0 FROM generate_series(0, {rows} - 1) i");
+        server.query(&format!("INSERT INTO {table} {rows}"));
+    }
+    server.query("CREATE TABLE history (t int, b int, a int, delta int, at timestamp)");
+    TPCB.iter().for_each(|(name, sql)| server.prepare(name, sql));
+    server.prepare("begin", "BEGIN");
+    server.prepare("end", "END");
+    let mut at = 0;
+    bencher.bench_local(|| {
+        at = (at + 7) % 1_000;
+        let (account, teller, branch) =
+            (at.to_string(), (at / 10).to_string(), (at / 100).to_string());
+        server.execute("begin", &[]);
+        server.execute("a", &["5", &account]);
+        server.execute("s", &[&account]);
+        server.execute("t", &["5", &teller]);
+        server.execute("b", &["5", &branch]);
+        server.execute("h", &[&teller, &branch, &account, "5"]);
+        server.execute("end", &[])
+    });
+}

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use shardforge_core::base::buggify::Faults;
 use shardforge_core::base::id::{NodeId, SessionId};
 use shardforge_core::base::time::{Mono, Now};
@@ -54,6 +55,34 @@ impl Server {
     pub(crate) fn fill(&mut self, rows: u32) {
         self.query("CREATE TABLE t (id int PRIMARY KEY, v int)");
         self.query(&format!("INSERT INTO t SELECT i, 0 FROM generate_series(0, {rows} - 1) i"));
+    }
+
+    /// Prepares a statement under a name.
+    pub(crate) fn prepare(&mut self, name: &str, sql: &str) {
+        let (name, sql) = (name.to_owned(), sql.to_owned());
+        let parse = ClientRequest::Parse { name, sql, parameter_types: Vec::new() };
+        let requests = vec![parse, ClientRequest::Sync];
+        self.input(Input::ClientPipelined { session: SESSION, requests });
+        self.until_ready();
+    }
+
+    /// Runs a prepared statement as libpq asks for it; how many replies it got.
+    pub(crate) fn execute(&mut self, statement: &str, parameters: &[&str]) -> usize {
+        let value = |text: &&str| Some(Bytes::copy_from_slice(text.as_bytes()));
+        let requests = vec![
+            ClientRequest::Bind {
+                portal: String::new(),
+                statement: statement.to_owned(),
+                parameter_formats: Vec::new(),
+                parameters: parameters.iter().map(value).collect(),
+                result_formats: vec![0],
+            },
+            ClientRequest::DescribePortal(String::new()),
+            ClientRequest::Execute { portal: String::new(), rows_max: 0 },
+            ClientRequest::Sync,
+        ];
+        self.input(Input::ClientPipelined { session: SESSION, requests });
+        self.until_ready()
     }
 
     /// Runs a statement to its end; how many replies it got.

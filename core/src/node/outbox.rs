@@ -36,10 +36,24 @@ pub(super) struct LogBatch {
 struct Inner {
     effects: VecDeque<Effect>,
     frames: BTreeMap<NodeId, Vec<Bytes>>,
-    replies: BTreeMap<SessionId, (Vec<ClientReply>, bool)>,
+    /// By session: answers of this handle, and whether to close then.
+    replies: Vec<(SessionId, Vec<ClientReply>, bool)>,
     log: LogBatch,
     next_token: u64,
     waiters: FixedMap<Token, oneshot::Sender<StorageEvent>>,
+}
+
+impl Inner {
+    fn answer_of(&mut self, session: SessionId) -> &mut (SessionId, Vec<ClientReply>, bool) {
+        let at = match self.replies.binary_search_by_key(&session, |(id, ..)| *id) {
+            Ok(at) => at,
+            Err(at) => {
+                self.replies.insert(at, (session, Vec::new(), false));
+                at
+            }
+        };
+        &mut self.replies[at]
+    }
 }
 
 /// The shared outbox of a node. Cheap to clone.
@@ -99,12 +113,18 @@ impl Outbox {
 
     /// Adds replies to this handle's answer for a client.
     pub(super) fn reply(&self, session: SessionId, replies: Vec<ClientReply>) {
-        self.inner.borrow_mut().replies.entry(session).or_default().0.extend(replies);
+        let mut inner = self.inner.borrow_mut();
+        let held = &mut inner.answer_of(session).1;
+        if held.is_empty() {
+            *held = replies;
+        } else {
+            held.extend(replies);
+        }
     }
 
     /// Closes a client's connection after its replies.
     pub(super) fn close_client(&self, session: SessionId) {
-        self.inner.borrow_mut().replies.entry(session).or_default().1 = true;
+        self.inner.borrow_mut().answer_of(session).2 = true;
     }
 
     /// Adds records to this handle's log batch.
@@ -132,7 +152,8 @@ impl Outbox {
     /// Turns gathered replies into effects.
     pub(super) fn flush_replies(&self) {
         let mut inner = self.inner.borrow_mut();
-        for (session, (replies, close)) in std::mem::take(&mut inner.replies) {
+        let mut gathered = std::mem::take(&mut inner.replies);
+        for (session, replies, close) in gathered.drain(..) {
             if !replies.is_empty() {
                 inner.effects.push_back(Effect::AnswerClient { session, replies });
             }
@@ -140,6 +161,7 @@ impl Outbox {
                 inner.effects.push_back(Effect::CloseClient { session });
             }
         }
+        inner.replies = gathered;
     }
 
     /// The next wish.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::base::id::TxnId;
+use crate::base::key::Key;
 use crate::base::timestamp::Timestamp;
 use crate::replica::request::LockMode;
 use crate::shard::routing;
@@ -30,6 +31,16 @@ impl sql::TxnSource for Source {
         let sql::TxnOptions { read_only, autocommit, .. } = options;
         let options = types::TxnOptions { isolation, read_only, autocommit, replays: 0 };
         Rc::new(Adapted(self.0.begin(options)))
+    }
+
+    fn read_now(
+        &self,
+        catalog_version: u64,
+        at: sql::Place,
+        to: sql::Route,
+        key: &Key,
+    ) -> Option<Option<sql::Found>> {
+        Some(self.0.read_now(catalog_version, place(at), route(to), key)?.map(found))
     }
 }
 
@@ -103,6 +114,39 @@ impl sql::Txn for Adapted {
 
     fn begin_statement(&self) -> sql::Wait<'_, Timestamp> {
         Box::pin(async { self.0.begin_statement().await.map_err(failure) })
+    }
+
+    fn begin_statement_now(&self) -> Option<Timestamp> {
+        self.0.begin_statement_now()
+    }
+
+    fn get_now(
+        &self,
+        at: sql::Place,
+        to: sql::Route,
+        key: &Key,
+        mode: sql::LockMode,
+    ) -> Option<Result<Option<sql::Found>, sql::TxnFailure>> {
+        let (at, to) = (place(at), route(to));
+        match lock(mode) {
+            LockMode::None => Some(Ok(self.0.get_now(at, to, key)?.map(found))),
+            mode => {
+                let locked = self.0.lock_now(at, to, key, mode)?;
+                Some(locked.map(|row| row.map(found)).map_err(failure))
+            }
+        }
+    }
+
+    fn write_now(&self, writes: &mut Vec<sql::RowWrite>) -> Option<Result<(), sql::TxnFailure>> {
+        let is_insert = |write: &&sql::RowWrite| matches!(write.kind, sql::WriteKind::Insert(_));
+        let inserts = writes.iter().filter(is_insert).map(|write| &write.key);
+        self.0
+            .takes_now(inserts)
+            .then(|| self.0.take_now(writes.drain(..).map(write)).map_err(failure))
+    }
+
+    fn commit_now(&self) -> bool {
+        self.0.commit_now()
     }
 
     fn catalog_version(&self) -> u64 {

@@ -446,7 +446,10 @@ impl RaftGroup {
     /// Whether this node leads and has applied an entry of its own term, so that its state holds
     /// all that was committed before.
     pub fn is_serving_leader(&self) -> bool {
-        let Some(term) = self.leads() else { return false };
+        self.leads().is_some_and(|term| self.serves_in(term))
+    }
+
+    fn serves_in(&self, term: u64) -> bool {
         let applied = self.0.machine.applied().is_some_and(|at| at.term == term);
         // B16: a new leader serves before its no-op.
         bug!(self.0.config.faults, 16, true, applied)
@@ -459,7 +462,7 @@ impl RaftGroup {
     pub fn lease_valid(&self, now: Mono) -> bool {
         let Some(term) = self.leads() else { return false };
         if !self.0.config.lease_reads
-            || !self.is_serving_leader()
+            || !self.serves_in(term)
             || self.0.void_term.get() == Some(term)
         {
             return false;

@@ -8,9 +8,10 @@ use super::lock::Acquired;
 use super::newest::NewestVersion;
 use super::replica::Replica;
 use super::request::{
-    GetBody, LockMode, LockToken, RefreshBody, ScanBody, ShardResponse, StoredVersion, TxnRef, Wait,
+    GetBody, KeyRead, LockMode, LockToken, RefreshBody, ScanBody, ShardResponse, StoredVersion,
+    TxnRef, Wait,
 };
-use super::wait::within;
+use super::wait::{Gate, within};
 use crate::base::id::TxnId;
 use crate::base::key::{Key, Span};
 use crate::base::timestamp::Timestamp;
@@ -47,6 +48,47 @@ impl Replica {
         let tokens = self.lock_keys(term, body.txn, &body.keys, body.lock, body.wait).await?;
         let versions = self.read_newest(term, body.txn, body.place, &body.keys, body.at).await?;
         Ok(ShardResponse::Versions { versions, tokens })
+    }
+
+    /// A version at or below a time, protected up to there, if it is in memory and nothing has to be
+    /// waited for. `None` says nothing.
+    pub fn read_now(&self, read: &KeyRead<'_>) -> Option<Option<StoredVersion>> {
+        self.certain_term(read.shard, read.epoch)?;
+        if self.config.row_cache_bytes == 0 || self.latched([read.key], read.at).is_some() {
+            return None;
+        }
+        let version = self.ports.machine.newest().borrow().version(read.key, read.at)?;
+        self.leader.borrow_mut().tscache.raise(read.key, read.at, Some(read.reader));
+        Some(version.map(stored))
+    }
+
+    /// As [`Self::get`] for one key, while leadership is certain: nothing may wait in between.
+    pub(super) fn get_now(
+        &self,
+        term: u64,
+        body: &GetBody,
+    ) -> Option<Result<ShardResponse, ReplicaError>> {
+        let [key] = body.keys.as_slice() else { return None };
+        let locking = body.lock != LockMode::None;
+        let at = if locking { Timestamp::MAX } else { body.at };
+        if self.config.row_cache_bytes == 0 || self.latched([key], at).is_some() {
+            return None;
+        }
+        let version = self.ports.machine.newest().borrow().version(key, at)?;
+        let mut tokens = Vec::new();
+        let mut leader = self.leader.borrow_mut();
+        if locking {
+            self.check_fence_of(&leader, body.place).ok()?;
+            let now = self.ports.clock.now().mono;
+            match leader.locks.acquire(body.txn, key, body.lock, false, now) {
+                Ok(Acquired::Granted(token)) if token.term == term => tokens.push(token),
+                Ok(_) | Err(ReplicaError::LockTimeout) => return None,
+                // To be told once only: the table has forgotten that this one was to give way.
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        leader.tscache.raise(key, body.at, Some(body.txn.id));
+        Some(Ok(ShardResponse::Versions { versions: vec![version.map(stored)], tokens }))
     }
 
     /// Versions at or below `at`, protected up to `at`.
@@ -148,14 +190,17 @@ impl Replica {
         keys: &[Key],
         at: Timestamp,
     ) -> Result<(), ReplicaError> {
-        // B37: a reader skips a proposal in flight.
-        while let Some(gate) =
-            bug!(self.config.faults, 37, None, self.latches.decided(keys.iter(), at))
-        {
+        while let Some(gate) = self.latched(keys, at) {
             gate.opened().await;
             self.still(term)?;
         }
         Ok(())
+    }
+
+    /// The gate of a proposal in flight that a reader of these keys must not skip.
+    fn latched<'a>(&self, keys: impl IntoIterator<Item = &'a Key>, at: Timestamp) -> Option<Gate> {
+        // B37: a reader skips a proposal in flight.
+        bug!(self.config.faults, 37, None, self.latches.decided(keys.into_iter(), at))
     }
 
     async fn wait_for_span(

@@ -29,7 +29,7 @@ use super::request::{RequestBody, ShardRequest, ShardResponse};
 use super::tscache::TsCache;
 use super::wait::{Gate, within};
 use crate::base::buggify::Faults;
-use crate::base::id::{Incarnation, NodeId, SYSTEM_SHARD, ShardId, TableId};
+use crate::base::id::{Epoch, Incarnation, NodeId, SYSTEM_SHARD, ShardId, TableId};
 use crate::base::timestamp::Timestamp;
 use crate::bug;
 use crate::shard::routing::Place;
@@ -135,6 +135,27 @@ impl Replica {
         request: Rc<ShardRequest>,
     ) -> LocalBoxFuture<'static, Result<ShardResponse, ReplicaError>> {
         Box::pin(async move { self.answer(&request).await })
+    }
+
+    /// The answer, if it needs no wait: keys whose rows are in memory, timestamps. `None` says
+    /// nothing but that [`Self::serve`] is to be asked.
+    pub fn serve_now(&self, request: &ShardRequest) -> Option<Result<ShardResponse, ReplicaError>> {
+        let term = self.certain_term(request.shard, request.epoch)?;
+        match &request.body {
+            RequestBody::Get(body) => self.get_now(term, body),
+            RequestBody::Timestamp(body) => self.timestamps_now(term, body).map(Ok),
+            // They wait for others, or for the log.
+            _ => None,
+        }
+    }
+
+    /// The term in which this replica certainly leads and serves at this moment.
+    pub(super) fn certain_term(&self, shard: ShardId, epoch: Epoch) -> Option<u64> {
+        if shard != self.shard() || epoch != self.ports.machine.epoch() {
+            return None;
+        }
+        let term = self.led_term().filter(|term| self.serves(*term))?;
+        self.has_lease().then_some(term)
     }
 
     async fn answer(&self, request: &ShardRequest) -> Result<ShardResponse, ReplicaError> {
@@ -361,7 +382,11 @@ impl Replica {
     ///
     /// [`ReplicaError::WrongSchema`].
     pub(super) fn check_fence(&self, place: Place) -> Result<(), ReplicaError> {
-        let proposed = self.leader.borrow().fences.get(&place.table).copied().unwrap_or(0);
+        self.check_fence_of(&self.leader.borrow(), place)
+    }
+
+    pub(super) fn check_fence_of(&self, leader: &Leader, place: Place) -> Result<(), ReplicaError> {
+        let proposed = leader.fences.get(&place.table).copied().unwrap_or(0);
         let fence = proposed.max(self.ports.machine.fence(place.table));
         // B43: the fence is not looked at.
         let fence = bug!(self.config.faults, 43, 0, fence);

@@ -106,6 +106,21 @@ pub struct LockToken {
     pub number: u64,
 }
 
+/// A read of one key that is asked for only where the shard is led: it never travels.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyRead<'a> {
+    /// Which shard.
+    pub shard: ShardId,
+    /// The epoch that the caller's map knows.
+    pub epoch: Epoch,
+    /// Who reads.
+    pub reader: TxnId,
+    /// The key.
+    pub key: &'a Key,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// What a request asks.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub enum RequestBody {

@@ -233,16 +233,34 @@ pub trait Txn {
     /// The timestamp that statements read at; takes one from the oracle if there is none yet, and a
     /// fresh one per statement at READ COMMITTED (call it at each statement's start).
     fn begin_statement(&self) -> Wait<'_, Timestamp>;
+    /// As [`Self::begin_statement`], if that needs no wait. `None` says nothing.
+    fn begin_statement_now(&self) -> Option<Timestamp> {
+        None
+    }
     /// The newest catalog version that the oracle has told this transaction of.
     fn catalog_version(&self) -> u64;
     /// Reads single keys, in the order asked; absent rows are `None`. A locking read may move the
     /// transaction's timestamp forward (after refreshing what it read before).
     fn get(&self, request: GetRequest) -> Wait<'_, Vec<Option<Found>>>;
+    /// As [`Self::get`] of one key, if its row is at hand and its lock free. `None`: ask.
+    fn get_now(
+        &self,
+        _place: Place,
+        _route: Route,
+        _key: &Key,
+        _lock: LockMode,
+    ) -> Option<Result<Option<Found>, TxnFailure>> {
+        None
+    }
     /// Reads a span.
     fn scan(&self, request: ScanRequest) -> Wait<'_, ScanBatch>;
     /// Buffers writes. `Insert`s lock their keys and are checked now, unless the transaction is a
     /// single autocommit statement.
     fn write(&self, writes: Vec<RowWrite>) -> Wait<'_, ()>;
+    /// As [`Self::write`], if that waits for nothing; takes the writes then. `None`: nothing happened.
+    fn write_now(&self, _writes: &mut Vec<RowWrite>) -> Option<Result<(), TxnFailure>> {
+        None
+    }
     /// Ingests rows of a new table or index id as final versions, outside the write set's bounds.
     fn ingest(&self, rows: Vec<BulkRow>) -> Wait<'_, ()>;
     /// Exclusive lock on a table: its descriptor row plus a fence at `place.version + 1`.
@@ -252,6 +270,10 @@ pub trait Txn {
     fn changes_catalog(&self);
     /// Commits; `Ok` means durable on a quorum.
     fn commit(&self) -> Wait<'_, ()>;
+    /// As [`Self::commit`], if there is nothing to ask. `false` says nothing.
+    fn commit_now(&self) -> bool {
+        false
+    }
     /// Ends it without effect and frees its locks. Dropping does the same, later.
     fn rollback(&self) -> Wait<'_, ()>;
 }
@@ -260,4 +282,15 @@ pub trait Txn {
 pub trait TxnSource {
     /// A transaction that has not asked anything yet.
     fn begin(&self, options: TxnOptions) -> Rc<dyn Txn>;
+    /// The row of a key as a transaction sees it that does nothing else, if all of it is at hand and
+    /// the catalog is still the one named. `None` says nothing.
+    fn read_now(
+        &self,
+        _catalog_version: u64,
+        _place: Place,
+        _route: Route,
+        _key: &Key,
+    ) -> Option<Option<Found>> {
+        None
+    }
 }

@@ -5,6 +5,8 @@
 //!
 //! PostgreSQL 15, chapter 55 (frontend/backend protocol).
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 
 use crate::base::error::SqlError;
@@ -170,7 +172,7 @@ pub enum ClientReply {
     /// The session waits for the next query.
     ReadyForQuery(TransactionStatus),
     /// Columns of the rows to come.
-    RowDescription(Vec<FieldDescription>),
+    RowDescription(Rc<[FieldDescription]>),
     /// The statement gives no rows.
     NoData,
     /// Parameter type OIDs.

@@ -79,6 +79,24 @@ impl Transaction {
         result
     }
 
+    /// As [`Self::commit`], if there is nothing to ask: nothing was written or locked, and everything
+    /// was read at one timestamp. `false` says nothing.
+    pub fn commit_now(&self) -> bool {
+        let done = {
+            let state = self.state.borrow();
+            state.phase == Phase::Active
+                && state.buffer.is_empty()
+                && state.lock_shards.is_empty()
+                && state.fences.is_empty()
+                && (self.options.isolation == Isolation::ReadCommitted
+                    || state.reads.all_hold_until(state.at))
+        };
+        if done {
+            self.end();
+        }
+        done
+    }
+
     /// A transaction without writes only owes the check of keys that it locked and did not write.
     async fn commit_reads(&self) -> Result<Timestamp, TxnError> {
         let at = self.read_timestamp();

@@ -9,7 +9,6 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use futures_util::future::LocalBoxFuture;
 
 use super::error::TxnError;
@@ -57,6 +56,9 @@ impl OracleClient {
     ///
     /// [`TxnError::Unavailable`] at the deadline.
     pub async fn grant(&self, at_least: Timestamp, deadline: Mono) -> Granted {
+        if let Some(granted) = self.grant_now(at_least) {
+            return Ok(granted);
+        }
         let (resolver, answer) = promise();
         let begin = {
             let mut state = self.state.borrow_mut();
@@ -69,18 +71,25 @@ impl OracleClient {
             }
         };
         if let (Some(resolver), Some(me)) = (begin, self.me.upgrade()) {
-            // An oracle on this node answers at once: that costs no task.
-            let mut question = Box::pin(me.clone().question(1, at_least));
-            if let Some(granted) = (&mut question).now_or_never() {
-                self.state.borrow_mut().asking = false;
-                return granted;
-            }
+            let question = Box::pin(me.clone().question(1, at_least));
             let first = (vec![(at_least, resolver)], question);
             self.router.clock().spawn(Box::pin(me.ask(first)));
         }
         match within(&**self.router.clock(), deadline, answer).await {
             Some(Some(granted)) => granted,
             Some(None) | None => Err(unavailable()),
+        }
+    }
+
+    /// As [`Self::grant`], if the oracle is on this node and nobody waits for it.
+    pub fn grant_now(&self, at_least: Timestamp) -> Option<Grant> {
+        if self.state.borrow().asking {
+            return None;
+        }
+        let body = RequestBody::Timestamp(TimestampBody { count: 1, at_least, hold: None });
+        match self.router.send_now(SYSTEM_SHARD, body) {
+            Some(Ok(ShardResponse::Granted(grant))) => Some(grant),
+            Some(_) | None => None,
         }
     }
 

@@ -6,7 +6,7 @@ use futures_util::future::LocalBoxFuture;
 
 use crate::base::id::NodeId;
 use crate::replica::error::ReplicaError;
-use crate::replica::request::{ShardRequest, ShardResponse};
+use crate::replica::request::{KeyRead, ShardRequest, ShardResponse, StoredVersion};
 
 /// Why a call brought no answer.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -31,4 +31,15 @@ pub trait ShardCalls {
         to: NodeId,
         request: Rc<ShardRequest>,
     ) -> LocalBoxFuture<'static, Result<ShardResponse, CallError>>;
+
+    /// The answer of this very node, if it has one without waiting for anything: most reads and
+    /// timestamps of a node that leads. `None` says nothing but that [`Self::call`] is to be asked.
+    fn call_now(&self, _request: &ShardRequest) -> Option<Result<ShardResponse, ReplicaError>> {
+        None
+    }
+
+    /// As [`Self::call_now`], of a read of one key without a lock.
+    fn read_now(&self, _read: &KeyRead<'_>) -> Option<Option<StoredVersion>> {
+        None
+    }
 }

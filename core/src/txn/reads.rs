@@ -78,6 +78,11 @@ impl Reads {
         self.pieces = joined.into_values().collect();
     }
 
+    /// Whether every piece holds until `to` as it was read.
+    pub(super) fn all_hold_until(&self, to: Timestamp) -> bool {
+        self.pieces.iter().all(|piece| to <= piece.valid_to)
+    }
+
     /// What must be refreshed to hold until `to`, by shard; `covered` pieces are checked otherwise.
     pub(super) fn stale(
         &self,

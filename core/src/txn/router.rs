@@ -7,11 +7,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::ports::{CallError, ShardCalls};
-use crate::base::id::{NodeId, ShardId};
+use crate::base::id::{NodeId, ShardId, TxnId};
+use crate::base::key::Key;
 use crate::base::time::Mono;
+use crate::base::timestamp::Timestamp;
 use crate::replica::error::{Disposition, ReplicaError};
 use crate::replica::ports::Clock;
-use crate::replica::request::{RequestBody, ShardRequest, ShardResponse};
+use crate::replica::request::{KeyRead, RequestBody, ShardRequest, ShardResponse, StoredVersion};
 use crate::replica::wait::within;
 use crate::shard::cache::ShardCache;
 
@@ -84,11 +86,13 @@ impl Router {
         repeat: Repeat,
         deadline: Mono,
     ) -> Result<ShardResponse, SendError> {
-        let epoch = match self.cache.map().shard(shard) {
-            Some(descriptor) => descriptor.epoch,
-            None => return Err(SendError::Unavailable),
-        };
-        let request = Rc::new(ShardRequest { shard, epoch, body });
+        let request = self.request(shard, body).ok_or(SendError::Unavailable)?;
+        match self.ask_here(&request) {
+            Some(Ok(response)) => return Ok(response),
+            Some(Err(error)) => self.judge(shard, self.node, error, repeat)?,
+            None => {}
+        }
+        let request = Rc::new(request);
         let mut failures = 0;
         loop {
             let now = self.clock.now().mono;
@@ -122,6 +126,42 @@ impl Router {
                 self.clock.sleep_until(pause.min(deadline)).await;
             }
         }
+    }
+
+    /// As [`Self::send`], if the leader is on this node and its answer is at hand. `None` says
+    /// nothing.
+    pub(super) fn send_now(
+        &self,
+        shard: ShardId,
+        body: RequestBody,
+    ) -> Option<Result<ShardResponse, ReplicaError>> {
+        self.ask_here(&self.request(shard, body)?)
+    }
+
+    /// A version of a key at or below a time, if the leader is on this node and has it at hand.
+    /// `None` says nothing.
+    pub(super) fn read_now(
+        &self,
+        shard: ShardId,
+        reader: TxnId,
+        key: &Key,
+        at: Timestamp,
+    ) -> Option<Option<StoredVersion>> {
+        let epoch = self.cache.map().shard(shard)?.epoch;
+        if self.cache.leader(shard) != Some(self.node) {
+            return None;
+        }
+        self.calls.read_now(&KeyRead { shard, epoch, reader, key, at })
+    }
+
+    fn request(&self, shard: ShardId, body: RequestBody) -> Option<ShardRequest> {
+        let epoch = self.cache.map().shard(shard)?.epoch;
+        Some(ShardRequest { shard, epoch, body })
+    }
+
+    fn ask_here(&self, request: &ShardRequest) -> Option<Result<ShardResponse, ReplicaError>> {
+        let here = self.cache.leader(request.shard) == Some(self.node);
+        if here { self.calls.call_now(request) } else { None }
     }
 
     /// Learns from a refusal; hands it on if the transaction must hear it.

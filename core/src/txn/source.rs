@@ -82,9 +82,12 @@ impl TxnSource {
 
     /// A transaction that has not asked anything yet.
     pub fn begin(self: &Rc<Self>, options: TxnOptions) -> Transaction {
+        Transaction::new(self.clone(), self.fresh_id(), options)
+    }
+
+    pub(super) fn fresh_id(&self) -> TxnId {
         let number = self.next.replace(self.next.get() + 1);
-        let id = TxnId { node: self.node, incarnation: self.incarnation.get(), number };
-        Transaction::new(self.clone(), id, options)
+        TxnId { node: self.node, incarnation: self.incarnation.get(), number }
     }
 
     /// The oracle's client.

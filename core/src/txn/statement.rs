@@ -1,13 +1,15 @@
 //! Statements of a transaction: reads of keys, writes, locks, bulk rows.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::error::TxnError;
 use super::router::{Repeat, SLICE, SendError};
-use super::transaction::{Locked, Transaction, unexpected};
+use super::source::TxnSource;
+use super::transaction::{Locked, Phase, Transaction, unexpected};
 use super::types::{BulkRow, Found, GetRequest, LockWait, RowWrite, WriteKind};
 use crate::base::id::{IndexId, SYSTEM_SHARD, ShardId, TableId};
 use crate::base::key::{Key, Span};
@@ -36,10 +38,40 @@ fn table_lock_key(table: TableId) -> Key {
 }
 
 /// The row of a version; `None` for a tombstone.
-pub(super) fn live_row(version: &StoredVersion) -> Result<Option<Bytes>, TxnError> {
-    let value = version::decode(&version.value)
-        .map_err(|error| TxnError::Corrupted(format!("a version at {}: {error}", version.at)))?;
+pub(super) fn live_row(version: StoredVersion) -> Result<Option<Bytes>, TxnError> {
+    let StoredVersion { at, value } = version;
+    let value = version::decode_owned(value)
+        .map_err(|error| TxnError::Corrupted(format!("a version at {at}: {error}")))?;
     Ok((!value.header.tombstone).then_some(value.row))
+}
+
+/// A row that was at hand; `None` if it must be looked at more closely.
+fn found_at(version: Option<StoredVersion>, key: &Key, at: Timestamp) -> Option<Option<Found>> {
+    let Some(version) = version else { return Some(None) };
+    let seen = Some(version.at).filter(|seen| *seen <= at)?;
+    let row = live_row(version).ok()?;
+    Some(row.map(|row| Found { key: key.clone(), row, version: Some(seen) }))
+}
+
+impl TxnSource {
+    /// The row of a key as a transaction sees it that does nothing else, if all of it is at hand and
+    /// the catalog is still the one named. `None` says nothing.
+    pub fn read_now(
+        self: &Rc<Self>,
+        catalog_version: u64,
+        place: Place,
+        route: Route,
+        key: &Key,
+    ) -> Option<Option<Found>> {
+        let Route::Hash(hash) = route else { return None };
+        let grant = self.oracle.grant_now(Timestamp::ZERO)?;
+        if grant.catalog_version != catalog_version {
+            return None;
+        }
+        let (reader, at) = (self.fresh_id(), grant.first);
+        let shard = self.router.cache().map().route_row(place, hash);
+        found_at(self.router.read_now(shard, reader, key, at)?, key, at)
+    }
 }
 
 impl Transaction {
@@ -77,12 +109,86 @@ impl Transaction {
                 self.read_keys(shard, request.place, &asked, request.lock, request.wait).await?;
             for ((at, key), version) in places.iter().zip(&asked).zip(versions) {
                 let Some(version) = version else { continue };
-                if let Some(row) = live_row(&version)? {
-                    rows[*at] = Some(Found { key: key.clone(), row, version: Some(version.at) });
+                let seen = Some(version.at);
+                if let Some(row) = live_row(version)? {
+                    rows[*at] = Some(Found { key: key.clone(), row, version: seen });
                 }
             }
         }
         Ok(rows)
+    }
+
+    /// The shard to ask for a key at which time, if its row is not this transaction's own.
+    fn target_now(&self, place: Place, route: Route, key: &Key) -> Option<(ShardId, Timestamp)> {
+        let Route::Hash(hash) = route else { return None };
+        let state = self.state.borrow();
+        let free = state.phase == Phase::Active && state.buffer.get(key).is_none();
+        let at = Some(state.at).filter(|at| free && *at != Timestamp::ZERO)?;
+        Some((self.source.router.cache().map().route_row(place, hash), at))
+    }
+
+    /// As [`Self::get`] of one key without a lock, if its row is at hand.
+    pub fn get_now(&self, place: Place, route: Route, key: &Key) -> Option<Option<Found>> {
+        let (shard, at) = self.target_now(place, route, key)?;
+        let router = &self.source.router;
+        let found = found_at(router.read_now(shard, self.id, key, at)?, key, at)?;
+        if !self.options.read_only {
+            let mut state = self.state.borrow_mut();
+            state.reads.note(shard, place, Span::point(key.clone()), at);
+        }
+        Some(found)
+    }
+
+    /// As [`Self::get`] of one key with a lock, if that is free and its row at hand, and no newer
+    /// than the statement. `None`: ask with [`Self::get`], which finds the lock if it was taken.
+    pub fn lock_now(
+        &self,
+        place: Place,
+        route: Route,
+        key: &Key,
+        lock: LockMode,
+    ) -> Option<Result<Option<Found>, TxnError>> {
+        let (shard, at) = self.target_now(place, route, key)?;
+        self.may_lock_in(shard);
+        let (txn, keys) = (self.as_ref(), vec![key.clone()]);
+        let body = GetBody { txn, place, keys, at, lock, wait: Wait::No };
+        let (version, token) = match self.source.router.send_now(shard, RequestBody::Get(body))? {
+            Ok(ShardResponse::Versions { mut versions, mut tokens }) => {
+                (versions.pop()?, tokens.pop()?)
+            }
+            Ok(_) => return None,
+            Err(error) => return Some(Err(TxnError::from_refusal(error))),
+        };
+        let seen = version.as_ref().map(|version| version.at);
+        {
+            let mut state = self.state.borrow_mut();
+            state.locked.insert(key.clone(), Locked { shard, place, token, seen });
+            if !self.options.read_only {
+                let valid_to = at.max(seen.unwrap_or_default());
+                state.reads.note(shard, place, Span::point(key.clone()), valid_to);
+            }
+        }
+        found_at(version, key, at).map(Ok)
+    }
+
+    /// Whether [`Self::write`] would wait for nothing: there is no insert that must be checked.
+    pub fn takes_now<'a>(&self, mut inserts: impl Iterator<Item = &'a Key>) -> bool {
+        let state = self.state.borrow();
+        let begun = state.phase == Phase::Active && state.at != Timestamp::ZERO;
+        begun && (self.options.autocommit || inserts.all(|key| state.buffer.get(key).is_some()))
+    }
+
+    /// Buffers writes that [`Self::takes_now`] has looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::write`].
+    pub fn take_now(&self, writes: impl Iterator<Item = RowWrite>) -> Result<(), TxnError> {
+        for write in writes {
+            let shard = self.source.router.cache().map().route_row(write.place, write.hash);
+            self.state.borrow_mut().buffer.put(write, shard, None)?;
+        }
+        Ok(())
     }
 
     /// Reads keys in a shard and remembers that. Locked ones are the newest there are: if one is newer
@@ -153,7 +259,8 @@ impl Transaction {
         loop {
             let now = clock.now().mono;
             let slice = SLICE.min(lock_deadline.since(now));
-            let slice_ms = u32::try_from(slice.as_millis()).unwrap_or(u32::MAX);
+            // Rounded up: nobody waits for less than was asked.
+            let slice_ms = u32::try_from(slice.as_micros().div_ceil(1_000)).unwrap_or(u32::MAX);
             let wait = match wait {
                 LockWait::No => Wait::No,
                 _ if lock_deadline <= now + SLICE => Wait::Last { slice_ms },
@@ -219,13 +326,13 @@ impl Transaction {
             let lock = LockMode::Exclusive;
             let (versions, _) =
                 self.read_keys(shard, place, &keys, lock, LockWait::Forever).await?;
-            for (write, version) in group.iter().zip(&versions) {
+            for (write, version) in group.iter().zip(versions) {
+                let seen = version.as_ref().map(|version| version.at);
                 if let Some(version) = version
                     && live_row(version)?.is_some()
                 {
                     return Err(TxnError::Duplicate { tag: write.tag, key: write.key.clone() });
                 }
-                let seen = version.as_ref().map(|version| version.at);
                 checked.insert(write.key.clone(), Expect::Seen(seen));
             }
         }

@@ -24,7 +24,7 @@ use crate::base::key::{Key, Span};
 use crate::base::time::Mono;
 use crate::base::timestamp::Timestamp;
 use crate::replica::request::{
-    Expect, FenceBody, LockToken, RefreshBody, RequestBody, ShardResponse, TxnRef,
+    Expect, FenceBody, Grant, LockToken, RefreshBody, RequestBody, ShardResponse, TxnRef,
 };
 use crate::shard::routing::Place;
 
@@ -120,6 +120,20 @@ impl Transaction {
             return Ok(known);
         }
         let grant = self.source.oracle.grant(Timestamp::ZERO, self.source.deadline()).await?;
+        Ok(self.begin_at(grant))
+    }
+
+    /// As [`Self::begin_statement`], if its timestamp is at hand.
+    pub fn begin_statement_now(&self) -> Option<Timestamp> {
+        self.active().ok()?;
+        let known = self.state.borrow().at;
+        if self.options.isolation == Isolation::Serializable && known != Timestamp::ZERO {
+            return Some(known);
+        }
+        Some(self.begin_at(self.source.oracle.grant_now(Timestamp::ZERO)?))
+    }
+
+    fn begin_at(&self, grant: Grant) -> Timestamp {
         let mut state = self.state.borrow_mut();
         if state.start == Timestamp::ZERO {
             state.start = grant.first;
@@ -128,7 +142,7 @@ impl Transaction {
         state.at = grant.first;
         state.catalog_version = grant.catalog_version;
         state.reads.clear();
-        Ok(grant.first)
+        grant.first
     }
 
     /// The statement's timestamp, taken now if there is none yet.

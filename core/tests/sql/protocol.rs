@@ -146,6 +146,49 @@ fn an_error_of_a_batch_skips_to_sync() {
     assert_eq!(render(&replies), "4MB\nSHOW\n");
 }
 
+/// The store of these tests has a row at hand now and then: the same question goes both ways.
+#[test]
+fn a_row_by_its_key_is_answered_alike_at_once_and_later() {
+    let mut world = World::new();
+    let client = world.client();
+    for sql in ["create table t (id int primary key, v text)", "insert into t values (1, 'one')"] {
+        client.send(ClientRequest::Query(sql.to_owned()));
+    }
+    client.send(parse("s", "select v, id from t where id = $1"));
+    client.send(ClientRequest::Sync);
+    world.run();
+    client.take();
+    let mut ask = |value: Option<&'static str>, format: i16| {
+        client.send(ClientRequest::Bind {
+            portal: String::new(),
+            statement: "s".to_owned(),
+            parameter_formats: vec![],
+            parameters: vec![value.map(|value| value.into())],
+            result_formats: vec![format],
+        });
+        client.send(ClientRequest::DescribePortal(String::new()));
+        client.send(ClientRequest::Execute { portal: String::new(), rows_max: 0 });
+        client.send(ClientRequest::Sync);
+        world.run();
+        client.take()
+    };
+    for (value, format, rows) in [
+        (Some("1"), 0, "one|1\nSELECT 1\n"),
+        (Some("1"), 1, ""),
+        (Some("2"), 0, "SELECT 0\n"),
+        (None, 0, "SELECT 0\n"),
+        (Some("x"), 0, "ERROR 22P02: invalid input syntax for type integer: \"x\"\n"),
+    ] {
+        let (one, other) = (ask(value, format), ask(value, format));
+        assert_eq!(one, other, "{value:?}");
+        if format == 0 {
+            assert_eq!(render(&one), rows);
+        } else {
+            assert!(matches!(&one[1], ClientReply::RowDescription(f) if f[0].format == 1));
+        }
+    }
+}
+
 #[test]
 fn answers_of_a_batch_wait_for_its_end_or_a_flush() {
     let mut world = World::new();

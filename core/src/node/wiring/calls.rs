@@ -17,7 +17,9 @@ use super::super::shared::Shared;
 use super::super::status::ClusterStatus;
 use crate::base::id::{NodeId, SYSTEM_SHARD, ShardId};
 use crate::replica::error::ReplicaError;
-use crate::replica::request::{BeatBody, RequestBody, ShardRequest, ShardResponse};
+use crate::replica::request::{
+    BeatBody, KeyRead, RequestBody, ShardRequest, ShardResponse, StoredVersion,
+};
 use crate::step::TaskHandle;
 use crate::step::channel::oneshot;
 use crate::txn::ports::{CallError, ShardCalls};
@@ -217,6 +219,18 @@ impl ShardCalls for NodeCalls {
                 Err(_) => Err(CallError::Lost),
             }
         })
+    }
+
+    fn call_now(&self, request: &ShardRequest) -> Option<Result<ShardResponse, ReplicaError>> {
+        let shared = self.0.upgrade()?;
+        let hosts = shared.hosts.borrow();
+        hosts.get(&request.shard)?.replica.serve_now(request)
+    }
+
+    fn read_now(&self, read: &KeyRead<'_>) -> Option<Option<StoredVersion>> {
+        let shared = self.0.upgrade()?;
+        let hosts = shared.hosts.borrow();
+        hosts.get(&read.shard)?.replica.read_now(read)
     }
 }
 

@@ -12,7 +12,7 @@ use super::operators::{BoxOperator, build, collect};
 use super::planned::Planned;
 use super::point;
 use super::run::{Row, Run};
-use super::wire::Encoder;
+use super::wire::{Encoder, Formats};
 use crate::base::error::SqlError;
 use crate::row::datum::Datum;
 use crate::sql::plan::{Field, PlanRoot};
@@ -87,7 +87,7 @@ impl Cursor {
     }
 
     /// What writes its rows for a client.
-    pub(crate) fn encoder<'a>(&'a self, formats: Option<&'a [i16]>) -> Encoder<'a> {
+    pub(crate) fn encoder<'a>(&'a self, formats: Option<&'a Formats>) -> Encoder<'a> {
         let context = &*self.run.context;
         Encoder::new(formats, Rc::clone(&context.facts.zone), Some(context))
     }
@@ -105,7 +105,10 @@ impl Cursor {
             }
         }
         let wanted = usize::try_from(rows_max).unwrap_or(usize::MAX).min(self.held.len());
-        let rows: Vec<_> = self.held.drain(..wanted).collect();
+        let rows: Vec<_> = match wanted == self.held.len() {
+            true => std::mem::take(&mut self.held).into(),
+            false => self.held.drain(..wanted).collect(),
+        };
         if self.counts_rows {
             self.count += rows.len() as u64;
         }

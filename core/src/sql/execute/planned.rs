@@ -1,8 +1,10 @@
 //! From a statement to something that runs: the door to binder and optimiser.
 
+use std::cell::OnceCell;
 use std::rc::Rc;
 
 use super::context::ExecContext;
+use super::point::RowQuery;
 use super::run::Run;
 use super::table::TableAccess;
 use crate::base::error::SqlError;
@@ -16,6 +18,7 @@ use crate::sql::optimize;
 use crate::sql::parse::ast::Statement;
 use crate::sql::pg_catalog;
 use crate::sql::plan::{Field, PhysicalPlan, Plan, PlanRoot};
+use crate::sql::protocol::FieldDescription;
 
 /// A column that is computed.
 pub(crate) fn plain(name: &str, ty: DataType) -> Field {
@@ -76,6 +79,8 @@ pub(crate) struct Planned {
     pub(crate) plan: Rc<Plan>,
     /// Columns of its result; `None` if it has no result.
     pub(crate) fields: Option<Rc<[Field]>>,
+    /// The columns as a client is told of them, all text, once somebody asked.
+    pub(crate) described: OnceCell<Rc<[FieldDescription]>>,
     /// Types of its parameters.
     pub(crate) parameters: Vec<DataType>,
     /// The catalog that it was planned against.
@@ -84,6 +89,8 @@ pub(crate) struct Planned {
     pub(crate) search_path: Rc<[String]>,
     /// The one table that it writes, or reads by its key.
     pub(crate) access: Option<Rc<TableAccess>>,
+    /// What it is beside, if it only reads a row by its key.
+    pub(crate) row_query: Option<RowQuery>,
 }
 
 /// Whether a statement goes through the planner.
@@ -120,9 +127,11 @@ pub(crate) fn plan(
     let access = table_of(&plan.root).map(|table| Rc::new(TableAccess::new(Rc::clone(table))));
     Ok(Planned {
         fields: has_result.then(|| plan.fields.clone().into()),
+        described: OnceCell::new(),
         parameters: plan.parameters.clone(),
         catalog_version: facts.catalog.version(),
         search_path: Rc::clone(&facts.search_path),
+        row_query: access.as_ref().and_then(|_| RowQuery::of(&plan)),
         access,
         plan: Rc::new(plan),
     })

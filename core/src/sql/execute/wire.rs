@@ -21,9 +21,41 @@ pub(crate) fn moment_micros(wall: Wall) -> i64 {
     wall.0.saturating_sub(EPOCH_MICROS)
 }
 
+/// Formats of columns or parameters, as Bind gives them: none is text, one is for all.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Formats {
+    /// All have this one.
+    All(i16),
+    /// One each.
+    Each(Rc<[i16]>),
+}
+
+impl Formats {
+    /// What Bind gave for so many; `None` if it does not fit.
+    pub(crate) fn given(given: &[i16], columns: usize) -> Option<Self> {
+        if given.iter().any(|format| !matches!(format, 0 | 1)) {
+            return None;
+        }
+        match given {
+            [] => Some(Self::All(0)),
+            [one] => Some(Self::All(*one)),
+            many if many.len() == columns => Some(Self::Each(many.into())),
+            _ => None, // a count that fits nothing
+        }
+    }
+
+    /// The format of a column.
+    pub(crate) fn of(&self, column: usize) -> i16 {
+        match self {
+            Self::All(format) => *format,
+            Self::Each(formats) => formats.get(column).copied().unwrap_or(0),
+        }
+    }
+}
+
 /// Writes rows as a client wants them.
 pub(crate) struct Encoder<'a> {
-    formats: Option<&'a [i16]>,
+    formats: Option<&'a Formats>,
     zone: Rc<Zone>,
     names: Option<&'a dyn OidNames>,
 }
@@ -31,7 +63,7 @@ pub(crate) struct Encoder<'a> {
 impl<'a> Encoder<'a> {
     /// Formats of the columns; `None`: all text.
     pub(crate) fn new(
-        formats: Option<&'a [i16]>,
+        formats: Option<&'a Formats>,
         zone: Rc<Zone>,
         names: Option<&'a dyn OidNames>,
     ) -> Self {
@@ -39,10 +71,10 @@ impl<'a> Encoder<'a> {
     }
 
     /// Appends the columns of a DataRow.
-    pub(crate) fn encode(
+    pub(crate) fn encode<'r>(
         &self,
         fields: &[Field],
-        row: &[Datum],
+        row: impl IntoIterator<Item = &'r Datum>,
         out: &mut Vec<u8>,
     ) -> Result<(), SqlError> {
         let mut options = RenderOptions::new(&self.zone);
@@ -54,7 +86,7 @@ impl<'a> Encoder<'a> {
             }
             let start = out.len();
             out.put_i32(0);
-            match self.formats.and_then(|formats| formats.get(at)) {
+            match self.formats.map(|formats| formats.of(at)) {
                 Some(1) => value.write_binary(&field.ty, out),
                 _ => value.render_text(&field.ty, &options, out), // text is the default
             }

@@ -263,8 +263,13 @@ impl<'a> TableWriter<'a> {
             return Ok(());
         }
         self.bytes = 0;
-        let writes = std::mem::take(&mut self.writes);
-        match self.context.open.txn.write(writes).await {
+        let mut writes = std::mem::take(&mut self.writes);
+        let txn = &self.context.open.txn;
+        let written = match txn.write_now(&mut writes) {
+            Some(written) => written,
+            None => txn.write(writes).await,
+        };
+        match written {
             Err(TxnFailure::Duplicate { tag, key }) => {
                 Err(self.context.open.bulk_keys().borrow().duplicate(tag, &key))
             }

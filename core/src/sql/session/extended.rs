@@ -9,8 +9,8 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::prepared::{Portal, PortalState, Prepared, Work, spread_formats};
-use super::run::{Completion, Request, describe};
+use super::prepared::{Portal, PortalState, Prepared, Work};
+use super::run::{Completion, Request};
 use super::session::{Flow, Session};
 use super::transaction::{Block, OpenTransaction};
 use crate::base::error::{SqlError, sqlstate};
@@ -19,7 +19,7 @@ use crate::row::datum::Datum;
 use crate::row::types::DataType;
 use crate::sql::catalog::snapshot::Catalog;
 use crate::sql::execute::planned::{self, PlanFacts, Planned};
-use crate::sql::execute::wire;
+use crate::sql::execute::wire::{self, Formats};
 use crate::sql::parse;
 use crate::sql::parse::ast::Statement;
 use crate::sql::protocol::ClientReply;
@@ -223,7 +223,7 @@ impl Session {
         }
         let parameters = self.decode_parameters(statement, &prepared, &values, &formats.0)?;
         let columns = prepared.fields.as_ref().map_or(0, |fields| fields.len());
-        let Some(result_formats) = spread_formats(&formats.1, columns) else {
+        let Some(result_formats) = Formats::given(&formats.1, columns) else {
             let message = format!(
                 "bind message has {} result formats but query has {columns} columns",
                 formats.1.len()
@@ -237,7 +237,7 @@ impl Session {
         Ok(())
     }
 
-    fn decode_parameters(
+    pub(super) fn decode_parameters(
         &self,
         name: &str,
         prepared: &Prepared,
@@ -253,7 +253,7 @@ impl Session {
             );
             return Err(SqlError::new(sqlstate::PROTOCOL_VIOLATION, message));
         }
-        let Some(formats) = spread_formats(formats, wanted) else {
+        let Some(formats) = Formats::given(formats, wanted) else {
             let message = format!(
                 "bind message has {} parameter formats but {wanted} parameters",
                 formats.len()
@@ -265,7 +265,7 @@ impl Session {
         let decode = |at: usize| match &values[at] {
             None => Ok(Datum::Null),
             Some(bytes) => {
-                wire::decode_parameter(&prepared.parameters[at], formats[at], bytes, zone, now)
+                wire::decode_parameter(&prepared.parameters[at], formats.of(at), bytes, zone, now)
             }
         };
         (0..wanted).map(decode).collect()
@@ -285,8 +285,8 @@ impl Session {
         let prepared = self.prepared(name)?;
         let oids = prepared.parameters.iter().map(DataType::oid).collect();
         self.replies.push(ClientReply::ParameterDescription(oids));
-        self.replies.push(match &prepared.fields {
-            Some(fields) => ClientReply::RowDescription(describe(fields, None)),
+        self.replies.push(match prepared.described(&Formats::All(0)) {
+            Some(fields) => ClientReply::RowDescription(fields),
             None => ClientReply::NoData,
         });
         Ok(())
@@ -294,8 +294,8 @@ impl Session {
 
     pub(super) fn describe_portal(&mut self, name: &str) -> Result<(), SqlError> {
         let portal = self.portals.get(name).ok_or_else(|| no_portal(name))?;
-        let reply = match &portal.prepared.fields {
-            Some(fields) => ClientReply::RowDescription(describe(fields, Some(&portal.formats))),
+        let reply = match portal.prepared.described(&portal.formats) {
+            Some(fields) => ClientReply::RowDescription(fields),
             None => ClientReply::NoData,
         };
         self.replies.push(reply);
@@ -310,7 +310,7 @@ impl Session {
         let portal = self.portals.get_mut(name).ok_or_else(|| no_portal(name))?;
         let state = std::mem::replace(&mut portal.state, PortalState::Done);
         let (prepared, parameters) = (Rc::clone(&portal.prepared), Rc::clone(&portal.parameters));
-        let formats = Rc::clone(&portal.formats);
+        let formats = portal.formats.clone();
         self.begin_running();
         let completion = match state {
             PortalState::Done => {
@@ -362,7 +362,7 @@ impl Session {
         let context = self.context(&open, &request.parameters);
         let cursor = self.start(&plan, &context).await?;
         self.take_notices(&context);
-        let formats = request.formats.clone().unwrap_or_else(|| Rc::from([]));
+        let formats = request.formats.clone().unwrap_or(Formats::All(0));
         self.go_on(name, Box::new(cursor), &formats, rows_max).await
     }
 
@@ -370,7 +370,7 @@ impl Session {
         &mut self,
         name: &str,
         mut cursor: Box<crate::sql::execute::cursor::Cursor>,
-        formats: &[i16],
+        formats: &Formats,
         rows_max: u64,
     ) -> Result<Completion, SqlError> {
         let completion = self.send_rows(&mut cursor, Some(formats), rows_max).await?;

@@ -116,6 +116,11 @@ impl Inbox {
         matches!(self.queue.borrow().front(), Some(ClientRequest::Sync))
     }
 
+    /// Looks at the messages that wait.
+    pub(super) fn look<T>(&self, at: impl FnOnce(&VecDeque<ClientRequest>) -> T) -> T {
+        at(&self.queue.borrow())
+    }
+
     /// Whether the client sent more than may wait.
     pub(super) fn is_overflown(&self) -> bool {
         self.overflown.get()

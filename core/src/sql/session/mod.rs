@@ -4,6 +4,7 @@
 //! its inbox and answers in bursts. It knows the protocol's rules, transaction blocks, settings and
 //! prepared statements; what a statement does is `execute`'s business.
 
+mod at_once;
 mod cache;
 mod copy;
 mod extended;

@@ -3,12 +3,15 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::run::describe;
 use crate::row::datum::Datum;
 use crate::row::types::DataType;
 use crate::sql::execute::cursor::Cursor;
 use crate::sql::execute::planned::Planned;
+use crate::sql::execute::wire::Formats;
 use crate::sql::parse::ast::Statement;
 use crate::sql::plan::Field;
+use crate::sql::protocol::FieldDescription;
 
 /// What a prepared statement does.
 #[derive(Clone, Debug)]
@@ -37,6 +40,19 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
+    /// Its columns as a client is told of them.
+    pub(super) fn described(&self, formats: &Formats) -> Option<Rc<[FieldDescription]>> {
+        let fields = self.fields.as_ref()?;
+        if *formats == Formats::All(0)
+            && let Work::Planned(slot) = &self.work
+            && let Some(plan) = slot.borrow().as_ref()
+            && plan.fields.as_ref().is_some_and(|known| Rc::ptr_eq(known, fields))
+        {
+            return Some(Rc::clone(plan.described.get_or_init(|| describe(fields, formats))));
+        }
+        Some(describe(fields, formats))
+    }
+
     /// Keeps a plan for the next run.
     pub(super) fn keep_plan(&self, plan: Rc<Planned>) {
         if let Work::Planned(slot) = &self.work {
@@ -49,8 +65,7 @@ impl Prepared {
 pub(super) struct Portal {
     pub(super) prepared: Rc<Prepared>,
     pub(super) parameters: Rc<[Datum]>,
-    /// One a column.
-    pub(super) formats: Rc<[i16]>,
+    pub(super) formats: Formats,
     pub(super) state: PortalState,
 }
 
@@ -62,17 +77,4 @@ pub(super) enum PortalState {
     Running(Box<Cursor>),
     /// All is done.
     Done,
-}
-
-/// The format of a column: none given is text, one is for all.
-pub(super) fn spread_formats(given: &[i16], columns: usize) -> Option<Rc<[i16]>> {
-    if given.iter().any(|format| !matches!(format, 0 | 1)) {
-        return None;
-    }
-    match given {
-        [] => Some(vec![0; columns].into()),
-        [one] => Some(vec![*one; columns].into()),
-        many if many.len() == columns => Some(many.into()),
-        _ => None, // a count that fits nothing
-    }
 }

@@ -12,6 +12,11 @@ use crate::sql::protocol::{ClientReply, DataRows, NoticeSeverity, TransactionSta
 /// Gathered rows are handed to the sink at this size even within a burst.
 const BURST_BYTES_MAX: usize = 64 << 10;
 
+/// Room made at first for the replies of a burst, and for its rows: most are short.
+const PENDING: usize = 6;
+const ROWS: usize = 4;
+const ROW_BYTES: usize = 120;
+
 pub(super) struct Replies {
     sink: Rc<dyn ReplySink>,
     pending: Vec<ClientReply>,
@@ -36,6 +41,9 @@ impl Replies {
 
     pub(super) fn push(&mut self, reply: ClientReply) {
         self.close_rows();
+        if self.pending.is_empty() {
+            self.pending.reserve(PENDING);
+        }
         self.pending_bytes += 32;
         self.pending.push(reply);
     }
@@ -54,6 +62,10 @@ impl Replies {
         columns: usize,
         encode: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
     ) -> Result<(), E> {
+        if self.row_ends.is_empty() {
+            self.rows.reserve(ROW_BYTES);
+            self.row_ends.reserve(ROWS);
+        }
         let start = self.rows.len();
         // A result has at most 1,600 columns.
         self.rows.put_u16(u16::try_from(columns).unwrap_or(u16::MAX));

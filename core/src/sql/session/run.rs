@@ -17,6 +17,7 @@ use crate::sql::error::STATEMENT_RETRY;
 use crate::sql::execute::context::{ExecContext, SessionFacts};
 use crate::sql::execute::cursor::{Cursor, Started};
 use crate::sql::execute::planned::Planned;
+use crate::sql::execute::wire::Formats;
 use crate::sql::parse::ast::Statement;
 use crate::sql::plan::Field;
 use crate::sql::ports::LockWait;
@@ -30,7 +31,7 @@ pub(super) struct Request {
     pub(super) prepared: Rc<Prepared>,
     pub(super) parameters: Rc<[Datum]>,
     /// Formats of the result's columns; `None` in the simple protocol: text, and described first.
-    pub(super) formats: Option<Rc<[i16]>>,
+    pub(super) formats: Option<Formats>,
     /// Nothing but this statement is in its transaction, if no block is open.
     pub(super) autocommit: bool,
 }
@@ -52,6 +53,9 @@ impl Session {
         // As it was before the statement: a COMMIT that lost has left its block, and run again it would
         // find nothing to commit and report success.
         let alone = request.autocommit && self.transactions.block == Block::Idle;
+        if alone && let Some(done) = self.run_at_once(request) {
+            return done;
+        }
         let mut replays = 0;
         loop {
             let mark = self.replies.mark();
@@ -183,10 +187,11 @@ impl Session {
         if request.formats.is_none()
             && let Some(fields) = &planned.fields
         {
-            self.replies.push(ClientReply::RowDescription(describe(fields, None)));
+            let described = planned.described.get_or_init(|| describe(fields, &Formats::All(0)));
+            self.replies.push(ClientReply::RowDescription(Rc::clone(described)));
         }
         let mut cursor = self.start(planned, &context).await?;
-        let completion = self.send_rows(&mut cursor, request.formats.as_deref(), 0).await?;
+        let completion = self.send_rows(&mut cursor, request.formats.as_ref(), 0).await?;
         self.take_notices(&context);
         Ok(completion)
     }
@@ -206,7 +211,7 @@ impl Session {
     pub(super) async fn send_rows(
         &mut self,
         cursor: &mut Cursor,
-        formats: Option<&[i16]>,
+        formats: Option<&Formats>,
         rows_max: u64,
     ) -> Result<Completion, SqlError> {
         let inbox = Rc::clone(&self.inbox);
@@ -243,7 +248,7 @@ impl Session {
         &mut self,
         cursor: &Cursor,
         rows: &[Vec<Datum>],
-        formats: Option<&[i16]>,
+        formats: Option<&Formats>,
     ) -> Result<(), SqlError> {
         let Some(fields) = cursor.fields() else {
             return Ok(());
@@ -287,7 +292,7 @@ fn is_sessions_own(statement: &Statement) -> bool {
 }
 
 /// RowDescription's fields.
-pub(super) fn describe(fields: &[Field], formats: Option<&[i16]>) -> Vec<FieldDescription> {
+pub(super) fn describe(fields: &[Field], formats: &Formats) -> Rc<[FieldDescription]> {
     let described = fields.iter().enumerate().map(|(at, field)| FieldDescription {
         name: field.name.clone(),
         table_oid: field.table_oid,
@@ -295,7 +300,7 @@ pub(super) fn describe(fields: &[Field], formats: Option<&[i16]>) -> Vec<FieldDe
         type_oid: field.ty.oid(),
         type_len: field.ty.len(),
         type_modifier: field.ty.typmod(),
-        format: formats.and_then(|formats| formats.get(at).copied()).unwrap_or(0),
+        format: formats.of(at),
     });
     described.collect()
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::inbox::{Inbox, SessionHandle, Signal};
 use super::instance::Instance;
-use super::ports::ReplySink;
+use super::ports::{Clock, Event, ReplySink};
 use super::prepared::{Portal, Prepared};
 use super::replies::Replies;
 use super::settings::Settings;
@@ -40,6 +40,19 @@ pub(super) type Flow = Result<(), End>;
 
 /// A search path and what expressions may know of the session under it.
 type KnownInfo = (Rc<[String]>, Rc<SessionInfo>);
+
+/// The end of a statement's time. The timer is made only if the statement has to wait.
+pub(super) struct Expiry {
+    clock: Rc<dyn Clock>,
+    at: Mono,
+    event: Option<Event>,
+}
+
+impl Expiry {
+    fn event(&mut self) -> &mut Event {
+        self.event.get_or_insert_with(|| self.clock.sleep_until(self.at))
+    }
+}
 
 pub(crate) struct Session {
     pub(super) instance: Rc<Instance>,
@@ -114,6 +127,11 @@ impl Session {
 
     async fn serve(&mut self) -> End {
         loop {
+            if self.run_batch_at_once() {
+                self.in_extended_batch = false;
+                self.replies.flow().await;
+                continue;
+            }
             let request = match self.next_request().await {
                 Ok(request) => request,
                 Err(end) => return end,
@@ -240,11 +258,11 @@ impl Session {
     /// Runs a piece of a statement, unless the client cancels it, is gone, or time is up.
     pub(super) async fn guarded<T>(
         inbox: &Inbox,
-        expired: Option<super::ports::Event>,
+        expiry: Option<Expiry>,
         work: impl Future<Output = Result<T, SqlError>>,
     ) -> Result<T, SqlError> {
         let mut work = pin!(work);
-        let mut expired = expired;
+        let mut expiry = expiry;
         poll_fn(|context| {
             if let Some(signal) = inbox.signal() {
                 return Poll::Ready(Err(stopped_by(signal)));
@@ -252,8 +270,8 @@ impl Session {
             if let Poll::Ready(result) = work.as_mut().poll(context) {
                 return Poll::Ready(result);
             }
-            if let Some(expired) = &mut expired
-                && expired.as_mut().poll(context).is_ready()
+            if let Some(expiry) = &mut expiry
+                && expiry.event().as_mut().poll(context).is_ready()
             {
                 let message = "canceling statement due to statement timeout";
                 return Poll::Ready(Err(SqlError::new(sqlstate::QUERY_CANCELED, message)));
@@ -265,8 +283,9 @@ impl Session {
     }
 
     /// When the running statement's time is up, as an event.
-    pub(super) fn statement_expiry(&self) -> Option<super::ports::Event> {
-        self.statement_deadline.map(|at| self.instance.clock.sleep_until(at))
+    pub(super) fn statement_expiry(&self) -> Option<Expiry> {
+        let clock = &self.instance.clock;
+        self.statement_deadline.map(|at| Expiry { clock: Rc::clone(clock), at, event: None })
     }
 
     /// A statement begins: its time starts to run, older cancels are forgotten.

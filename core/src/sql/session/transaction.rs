@@ -236,7 +236,9 @@ impl Transactions {
             };
             let first = open.statements.get() == 0;
             if first || open.isolation == Isolation::ReadCommitted {
-                open.txn.begin_statement().await?;
+                if open.txn.begin_statement_now().is_none() {
+                    open.txn.begin_statement().await?;
+                }
                 let exact = ensure_catalog(instance, &open).await?;
                 if !exact && first && races < CATALOG_RACES_MAX {
                     races += 1;
@@ -258,6 +260,7 @@ impl Transactions {
             return Ok(());
         };
         let result = match open.has_begun() {
+            true if open.txn.commit_now() => Ok(()),
             true => open.txn.commit().await,
             false => open.txn.rollback().await,
         };

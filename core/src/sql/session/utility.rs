@@ -14,7 +14,7 @@ use crate::row::types::DataType;
 use crate::sql::execute::ddl;
 use crate::sql::execute::explain;
 use crate::sql::execute::planned::plain;
-use crate::sql::execute::wire::Encoder;
+use crate::sql::execute::wire::{Encoder, Formats};
 use crate::sql::parse::ast::{
     IsolationLevel, Name, Prepare, Setting, SettingScope, Statement, TransactionModes,
 };
@@ -214,7 +214,7 @@ impl Session {
         statement: &Statement,
         open: &Rc<OpenTransaction>,
     ) -> Result<Completion, SqlError> {
-        let formats = request.formats.as_deref();
+        let formats = request.formats.as_ref();
         let tag = match statement {
             Statement::Show(name) => {
                 self.show(name, formats)?;
@@ -255,7 +255,7 @@ impl Session {
         result
     }
 
-    fn show(&mut self, name: &str, formats: Option<&[i16]>) -> Result<(), SqlError> {
+    fn show(&mut self, name: &str, formats: Option<&Formats>) -> Result<(), SqlError> {
         if name.eq_ignore_ascii_case("all") {
             let fields = text_fields(&["name", "setting", "description"]);
             let all = self.settings.view().all().into_iter();
@@ -273,10 +273,10 @@ impl Session {
         &mut self,
         fields: &[Field],
         rows: Vec<Vec<Datum>>,
-        formats: Option<&[i16]>,
+        formats: Option<&Formats>,
     ) -> Result<(), SqlError> {
         if formats.is_none() {
-            self.replies.push(ClientReply::RowDescription(describe(fields, None)));
+            self.replies.push(ClientReply::RowDescription(describe(fields, &Formats::All(0))));
         }
         let encoder = Encoder::new(formats, Rc::default(), None);
         for row in rows {
@@ -350,10 +350,10 @@ impl Session {
         let plan = self.current_plan(&inner, open).await?;
         let context = self.context(open, &parameters);
         if let (None, Some(fields)) = (&request.formats, &plan.fields) {
-            self.replies.push(ClientReply::RowDescription(describe(fields, None)));
+            self.replies.push(ClientReply::RowDescription(describe(fields, &Formats::All(0))));
         }
         let mut cursor = crate::sql::execute::cursor::Cursor::start(&plan, &context).await?;
-        self.send_rows(&mut cursor, request.formats.as_deref(), 0).await
+        self.send_rows(&mut cursor, request.formats.as_ref(), 0).await
     }
 }
 

@@ -2,13 +2,23 @@
 
 use std::path::PathBuf;
 
+use crate::front::scram;
+
 /// A node's posture.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Security {
     /// Where the superuser's password is written at `init`; `None` with `--insecure`.
     pub directory: Option<PathBuf>,
     /// Where SQL is served, for the line that uses the password.
     pub sql_addr: String,
+    /// Fills with the random bits that name a cluster: the machine's own, but for a simulation's.
+    pub entropy: fn(&mut [u8]),
+}
+
+impl Default for Security {
+    fn default() -> Self {
+        Self { directory: None, sql_addr: String::new(), entropy: scram::random }
+    }
 }
 
 /// The line that opens psql with the password in `file`.

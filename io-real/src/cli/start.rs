@@ -210,6 +210,7 @@ async fn serve(flags: &Start, settings: &Settings) -> Result<HaltReason, Failure
         security: Security {
             directory: (!flags.insecure).then(|| directory.security()),
             sql_addr: addresses.sql.clone(),
+            ..Security::default()
         },
         drain_timeout: DRAIN_TIMEOUT,
         stop: stopped,

@@ -15,7 +15,6 @@ use tonic::{Request, Response, Status};
 
 use super::links::connect;
 use crate::driver::Door;
-use crate::front::scram;
 use crate::password::NewPassword;
 use crate::ports::Network;
 use crate::security::Security;
@@ -116,7 +115,7 @@ async fn init(
     security: &Security,
 ) -> Result<v1::InitReply, Status> {
     let mut entropy = [0; 32];
-    scram::random(&mut entropy);
+    (security.entropy)(&mut entropy);
     let password = match &security.directory {
         Some(directory) => Some(
             NewPassword::prepare(directory)

@@ -1,8 +1,15 @@
-//! PostgreSQL's simple protocol as a client speaks it: what to send, answers from bytes, and the rows
-//! of the workload.
+//! What the targets `madsim` and `turmoil` share: PostgreSQL's simple protocol as a client speaks it,
+//! and the rows of the workload.
 
+use shardforge_core::base::buggify::Faults;
 use shardforge_core::base::error::{SqlError, SqlState};
 use shardforge_io_sim::{Outcome, Rows};
+
+/// `SIM_BUG` plants a bug in every node, to see a test fail.
+pub(crate) fn planted() -> Faults {
+    let bug = std::env::var("SIM_BUG").ok().and_then(|bug| bug.parse().ok());
+    Faults { bug, buggify_seed: None }
+}
 
 /// The start-up packet.
 pub(crate) fn startup() -> Vec<u8> {

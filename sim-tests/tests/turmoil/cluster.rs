@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use shardforge_core::base::buggify::Faults;
 use shardforge_core::base::id::NodeId;
 use shardforge_core::node::input::{DiskImage, Input};
 use shardforge_core::node::{CoreConfig, Node, Seed};
@@ -18,6 +17,7 @@ use shardforge_io_real::shell::{self, Parts, Ports, Setting};
 use tokio::sync::watch;
 use turmoil::{Builder, Sim};
 
+use crate::backend::planted;
 use crate::libc_shim::Guard;
 use crate::network::{self, Simulated, Traced};
 
@@ -80,13 +80,14 @@ async fn node(number: u32, host: &'static str, seed: u64) -> turmoil::Result {
         sql_addr: format!("{host}:{SQL_PORT}"),
         join: peers.to_vec(),
         insecure: true,
+        faults: planted(),
         ..CoreConfig::default()
     };
     let clock = RuntimeClock::new(1_700_000_000_000_000);
     let (completions, completed) = Completions::channel();
     let parts = Parts {
         node: Node::new(id, config, Seed(seed ^ u64::from(number)), clock.now()),
-        stores: MemoryStores::new(Faults::default()),
+        stores: MemoryStores::new(planted()),
         log: MemoryLog::new(completions.clone()),
         clock: Box::new(clock),
         boot: Input::Booted(DiskImage::default()),
@@ -95,7 +96,7 @@ async fn node(number: u32, host: &'static str, seed: u64) -> turmoil::Result {
     let (_running, stop) = watch::channel(false);
     let setting = Setting {
         connections_max: 100,
-        security: Security::default(),
+        security: Security { entropy: |bytes| bytes.fill(7), ..Security::default() },
         drain_timeout: Duration::from_secs(5),
         stop,
     };

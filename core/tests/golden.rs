@@ -2,7 +2,8 @@
 //!
 //! A script is blocks of commands, `---`, and what comes of them; `#` begins the story. Each room has a
 //! runner that interprets the words. `UPDATE=1` writes what comes of them into the file: read the
-//! difference. (Plans have a runner of their own, `plan_golden.rs`.)
+//! difference. (Plans have a runner of their own, `plan_golden.rs`; transactions, which need the
+//! crate's inner test world, have theirs in `src/txn/tests/golden.rs`.)
 
 #![allow(unreachable_pub, reason = "the modules are this binary's own")]
 
@@ -69,4 +70,19 @@ fn raft_is_as_promised() {
 #[test]
 fn mvcc_is_as_promised() {
     hold::<mvcc::Store>("mvcc");
+}
+
+/// Scripts of transactions have no effect by lying in their folder.
+#[test]
+fn every_script_of_transactions_is_in_the_list() {
+    let runner = include_str!("../src/txn/tests/golden.rs");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/txn");
+    let mut count = 0;
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(runner.lines().any(|line| line.trim() == name), "{name} is run by nobody");
+        count += 1;
+    }
+    assert!(5 < count, "only {count} scripts were found");
 }

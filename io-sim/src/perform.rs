@@ -84,7 +84,9 @@ impl World {
             StorageEffect::Read(..) if self.disk_rng.chance(READ_LATER) => {
                 Duration::from_micros(self.disk_rng.between(50, 5_000))
             }
-            StorageEffect::ReadSnapshotChunk { .. } | StorageEffect::Ingest { .. } => {
+            StorageEffect::ReadSnapshotChunk { .. }
+            | StorageEffect::Stage { .. }
+            | StorageEffect::Install { .. } => {
                 Duration::from_micros(self.disk_rng.between(100, 2_000))
             }
             _ => Duration::ZERO,

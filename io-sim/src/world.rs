@@ -165,6 +165,11 @@ impl World {
         self.observers.push(observer);
     }
 
+    /// A machine, to do to it what no fault does.
+    pub fn host_mut(&mut self, id: NodeId) -> Option<&mut Host> {
+        self.hosts.get_mut(&id)
+    }
+
     /// Adds a client that connects soon, first to the node of its number.
     pub fn add_client(&mut self, script: Box<dyn ClientScript>) {
         let mut targets: VecDeque<NodeId> = self.ids().into();

@@ -192,6 +192,10 @@ fn make(run: &Run) -> (World, FaultPlan) {
     if run.bug.is_some() || Rng::stream(run.seed, "row cache").chance(0.5) {
         cluster.config.row_cache_bytes = 0;
     }
+    // A short log sends snapshots to whoever was away.
+    let mut log = Rng::stream(run.seed, "log");
+    cluster.config.log_keep_entries = [5, 50, 1_000][log.below(3) as usize];
+    cluster.config.log_flush_entries = [50, 500, 100_000][log.below(3) as usize];
     let ids: Vec<NodeId> = (1..=nodes).map(NodeId::machine).collect();
     let plan = FaultPlan::draw(&mut rng, &ids, SAFETY_PHASE);
     let trace = if run.record { Trace::recording() } else { Trace::default() };

@@ -36,6 +36,8 @@ pub struct CoreConfig {
     pub log_flush_bytes: usize,
     /// Un-purged entries of one group's log before the same.
     pub log_flush_entries: u64,
+    /// Purged entries kept for slow followers; one that needs more is sent a snapshot.
+    pub log_keep_entries: u64,
     /// How long a statement may take; zero: for ever.
     pub statement_timeout: Duration,
     /// A node not heard of for so long is declared dead.
@@ -65,6 +67,7 @@ impl Default for CoreConfig {
             row_cache_bytes: 256 << 20,
             log_flush_bytes: 32 << 20,
             log_flush_entries: 100_000,
+            log_keep_entries: 1_000,
             statement_timeout: Duration::ZERO,
             liveness_timeout: Duration::from_secs(1),
             sessions_max: crate::base::limit::SESSIONS_MAX,

@@ -73,9 +73,7 @@ async fn flush(shared: Rc<Shared>) {
         }
         for host in shared.all_hosts() {
             let status = host.group.status();
-            let index = |at: Option<crate::raft::LogPosition>| at.map_or(0, |at| at.index);
-            let flushed = index(host.machine.flushed.borrow().position);
-            let behind = index(status.applied).saturating_sub(flushed);
+            let behind = host.unflushed_entries();
             let grown = shared.config.log_flush_bytes < status.log_bytes
                 || shared.config.log_flush_entries < behind
                 || host.group.log_is_full();

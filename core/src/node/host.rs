@@ -10,15 +10,18 @@ use super::shared::Shared;
 use super::status::{ClusterStatus, NodeStatus, ReplicaStatus, ShardStatus};
 use super::wiring::clock::NodeClock;
 use super::wiring::consensus::GroupConsensus;
-use super::wiring::log::OutboxLog;
+use super::wiring::log::{OutboxLog, to_stored};
 use super::wiring::machine::{ShardMachine, applied_state};
 use super::wiring::store::OutboxStore;
 use super::wiring::transport::OutboxTransport;
 use crate::base::id::{SYSTEM_SHARD, ShardId};
-use crate::raft::{AppliedState, GroupConfig, Ports, RaftGroup, RecoveredLog, Role};
+use crate::raft::{
+    AppliedState, GroupConfig, LogRecord, Ports, RaftGroup, RecoveredLog, Role, Suspect,
+};
 use crate::replica::machine::Machine;
 use crate::replica::replica::{Replica, ReplicaConfig, ReplicaPorts};
 use crate::shard::map::ShardDescriptor;
+use crate::storage::log::LogRecord as Stored;
 
 /// One shard's replica.
 pub(super) struct ShardHost {
@@ -47,8 +50,22 @@ pub(super) async fn open(
     let damaged = |what: String| HaltReason::DataDirectory(format!("{shard}: {what}"));
     let outbox = shared.outbox.clone();
     let store = OutboxStore { outbox: outbox.clone(), shard };
-    store.open().await.map_err(|error| damaged(error.to_string()))?;
-    let pairs = store.meta().await.map_err(|error| damaged(error.to_string()))?;
+    let held = store.open().await.map_err(|error| damaged(error.to_string()))?;
+    let mut pairs = store.meta().await.map_err(|error| damaged(error.to_string()))?;
+    let (applied, _) = Machine::applied_of(&pairs).map_err(|error| damaged(error.to_string()))?;
+    let whole = recovered.goes_on_after(applied.map(|place| place.index));
+    if !whole && descriptor.replicas.len() == 1 {
+        return Err(damaged(
+            "the store lacks what the log has purged, and nobody else has it".into(),
+        ));
+    }
+    // Half a snapshot says nothing of what is in it.
+    if !whole || held && applied.is_none() {
+        shared.log(LogLevel::Warn, format!("{shard}: the store is not whole and begins anew"));
+        store.replace(None).await.map_err(|error| damaged(error.to_string()))?;
+        pairs.clear();
+    }
+    let recovered = if whole { recovered } else { begin_anew(shared, shard, recovered) };
     let faults = shared.config.faults.clone();
     let machine = Machine::load(shard, descriptor.epoch, &pairs, faults.clone())
         .map_err(|error| damaged(error.to_string()))?;
@@ -93,6 +110,20 @@ pub(super) async fn open(
     Ok(host)
 }
 
+/// Voids a log to which no store belongs any more: the leader sends a snapshot, and until it has brought
+/// what this log held, this node does not vote.
+fn begin_anew(shared: &Shared, shard: ShardId, old: RecoveredLog) -> RecoveredLog {
+    let last = old.entries.last().map(|entry| entry.position).or(old.purged);
+    let known = old.suspect.and_then(|suspect| suspect.lost_to);
+    let lost_to = last.map(|last| last.index).max(known);
+    let void = [Stored::GroupRemoved]
+        .into_iter()
+        .chain(old.vote.map(|vote| to_stored(LogRecord::Vote(vote))))
+        .chain([Stored::Suspect { damaged: false, vote_lost: false, lost_to }]);
+    shared.outbox.append(shard, void, None);
+    RecoveredLog { vote: old.vote, suspect: Some(Suspect { lost_to }), ..RecoveredLog::default() }
+}
+
 fn open_group(
     shared: &Rc<Shared>,
     machine: &Rc<ShardMachine>,
@@ -101,6 +132,7 @@ fn open_group(
     let config = GroupConfig {
         election_timeout_ms: shared.config.election_timeout_ms,
         heartbeat_ms: shared.config.heartbeat_interval_ms,
+        log_keep_entries: shared.config.log_keep_entries,
         lease_reads: shared.config.lease_reads,
         faults: shared.config.faults.clone(),
         ..GroupConfig::new(machine.shard, shared.me, shared.incarnation.get())
@@ -167,11 +199,27 @@ impl ShardHost {
         // A store ahead of this node's own log would leave a hole in it after a crash.
         let covered = state.position <= self.group.persisted();
         if covered && self.store.flush().await.is_ok() {
-            *self.machine.flushed.borrow_mut() = state;
+            let mut flushed = self.machine.flushed.borrow_mut();
+            // A snapshot may have been installed meanwhile.
+            if flushed.position < state.position {
+                *flushed = state;
+            }
+            drop(flushed);
             self.flush_wanted.set(false);
             self.group.trigger_snapshot();
         }
         self.flushing.set(false);
+    }
+
+    /// Entries that the store has applied and would lose in a crash.
+    pub(super) fn unflushed_entries(&self) -> u64 {
+        let flushed = self.machine.flushed.borrow().position.map_or(0, |at| at.index);
+        self.applied_index().saturating_sub(flushed)
+    }
+
+    /// The last entry that the store has applied.
+    pub(super) fn applied_index(&self) -> u64 {
+        self.group.status().applied.map_or(0, |at| at.index)
     }
 
     fn status(&self, cluster: &ClusterRecord) -> ShardStatus {

@@ -222,7 +222,8 @@ impl Node {
             | Event::Flushed(token, _)
             | Event::SnapshotOpened(token, _)
             | Event::SnapshotChunk(token, _)
-            | Event::Ingested(token, _) => *token,
+            | Event::Staged(token, _)
+            | Event::Installed(token, _) => *token,
             Event::WriteFailed(shard, error) => {
                 let reason = format!("the store of {shard} cannot be written: {error}");
                 return self.shared.halt(HaltReason::Fenced(reason));
@@ -280,14 +281,26 @@ impl Node {
 }
 
 /// What to write again so that the oldest segment may go: entries of groups that write seldom. A
-/// group that holds much of it flushes its store and purges instead.
+/// group that holds much of it, and would purge that if its store were flushed, flushes. A log that is
+/// long because of what must be kept, as for a peer that is down, gets its segments: copies would only
+/// make it longer.
 fn stragglers(shared: &Shared, log: &LogWriter) -> Vec<Vec<(ShardId, LogRecord)>> {
+    let named = log.stragglers();
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let kept: usize = shared.all_hosts().iter().map(|host| host.group.status().log_bytes).sum();
+    let crowded = log.bytes_max() / 2 < kept as u64;
     let few = shared.config.segment_bytes / 8;
     let mut copies = Vec::new();
-    for straggler in log.stragglers() {
+    for straggler in named {
         let Some(host) = shared.host(straggler.group) else { continue };
-        if few < straggler.bytes {
+        let keep = shared.config.log_keep_entries;
+        if few < straggler.bytes && straggler.first + keep <= host.applied_index() {
             host.flush_wanted.set(true);
+            continue;
+        }
+        if crowded {
             continue;
         }
         let room = usize::try_from(few).unwrap_or(usize::MAX);

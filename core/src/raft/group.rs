@@ -94,6 +94,8 @@ impl GroupConfig {
             removed_leader_step_down: StepDownPolicy::Never,
             quorum_loss_probe_interval: Some(3 * lease_ms),
             enable_pre_vote: Some(true),
+            // A follower may have lost its log, and said so: it is sent all again.
+            allow_log_reversion: Some(true),
             backoff: format!("{}ms", self.heartbeat_ms * 2),
             // B44: a restarted leader goes on in its term, over entries that its disk lost.
             enable_leader_restore: Some(bug!(self.faults, 44, true, false)),
@@ -270,7 +272,10 @@ impl RaftGroup {
     /// leader's commits have passed what the disk lost; by an operator if no leader can be found
     /// because every disk lost its tail.
     pub fn trust(&self) {
-        self.0.gate.trust();
+        if !self.is_trusted() {
+            self.0.gate.trust();
+            self.0.log.trust();
+        }
         if self.0.gate.start_until() <= self.0.step.now() {
             self.raft().runtime_config().elect(true);
         }

@@ -181,6 +181,11 @@ impl LogHandle {
         self.0.sink.append(self.0.group, records, durable);
     }
 
+    /// A later life need not doubt what this one recovered.
+    pub(super) fn trust(&self) {
+        self.write(vec![LogRecord::Trusted], Durable::nobody());
+    }
+
     /// The entries in `range`, at most about `bytes_max` of them, but at least one.
     pub(super) fn read(&self, start: u64, end: u64, bytes_max: usize) -> Vec<Entry> {
         let log = self.0.log.borrow();

@@ -44,6 +44,8 @@ pub enum LogRecord {
     },
     /// The vote.
     Vote(Ballot),
+    /// What the disk had lost is made good.
+    Trusted,
 }
 
 /// The log could not make something durable. Final: the process stops.
@@ -144,7 +146,13 @@ impl RecoveredLog {
                 self.purged = self.purged.max(Some(up_to));
             }
             LogRecord::Vote(ballot) => self.vote = Some(ballot),
+            LogRecord::Trusted => self.suspect = None,
         }
+    }
+
+    /// Whether the log reaches back to a store that has applied up to `applied`.
+    pub fn goes_on_after(&self, applied: Option<u64>) -> bool {
+        self.purged.map(|purged| purged.index) <= applied
     }
 
     fn truncate(&mut self, from: u64) {

@@ -126,6 +126,10 @@ impl RaftGroup {
         if ballot.node != from || !ballot.committed || convert::raft_snapshot_meta(&meta).is_err() {
             return RaftReply::Refused;
         }
+        // A leader of the past has nothing that a newer one would not send.
+        if self.inner().log.borrow().vote().is_some_and(|vote| ballot.term < vote.term) {
+            return RaftReply::Refused;
+        }
         let again =
             self.inner().incoming.borrow().get(&from).is_some_and(|a| a.transfer == transfer);
         if again {
@@ -205,6 +209,8 @@ impl RaftGroup {
         };
         debug_assert!(ambient::is_entered(), "a task runs inside its stepper");
         let installed = self.raft().install_full_snapshot(convert::vote(ballot), snapshot).await;
+        // What else was coming in is older, or comes again.
+        self.inner().incoming.borrow_mut().clear();
         Some(RaftReply::SnapshotInstalled(convert::ballot(&installed.ok()?.vote)))
     }
 }

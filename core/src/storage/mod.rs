@@ -2,6 +2,7 @@
 //!
 //! Floor 1. Nothing here touches a disk; the shells do, and tell what became of it.
 
+pub mod chunk;
 pub mod log;
 pub mod memory;
 pub mod port;

@@ -220,20 +220,35 @@ pub enum StorageEffect {
     },
     /// Unpins.
     ReleaseSnapshot(Token),
-    /// Replaces a store's whole content, chunk by chunk; the store is empty after `first` and
-    /// durable (flushed) when `last` is answered. A crash in between leaves an empty or an old
-    /// store, or one whose `Meta` lacks the applied index. Answer: `Ingested`.
-    Ingest {
+    /// Keeps a chunk of an arriving snapshot beside the store, which stays as it is. Gone with the
+    /// process. Answer: `Staged`.
+    Stage {
         /// For the answer.
         token: Token,
         /// Which.
         store: ShardId,
-        /// Chunks as [`SnapshotPairs`].
-        chunk: SnapshotPairs,
-        /// Whether it is the first.
-        first: bool,
-        /// Whether it is the last; `Meta` pairs of all chunks are written only now.
-        last: bool,
+        /// The snapshot that it is a part of: the token of its first chunk.
+        arrival: Token,
+        /// As [`encode_chunk`](super::chunk::encode_chunk) makes them.
+        chunk: Bytes,
+    },
+    /// Replaces a store's whole content by the chunks of an arrival (none: by nothing), off the
+    /// thread; `Meta` comes last. Until a later `Flush` is answered, a crash may leave the old store,
+    /// the new one, or one with a part of the new and an empty `Meta`. Answer: `Installed`.
+    Install {
+        /// For the answer.
+        token: Token,
+        /// Which.
+        store: ShardId,
+        /// The snapshot.
+        arrival: Token,
+    },
+    /// Forgets the chunks of an arrival.
+    Unstage {
+        /// Which.
+        store: ShardId,
+        /// The snapshot.
+        arrival: Token,
     },
 }
 
@@ -253,8 +268,10 @@ pub enum StorageEvent {
     SnapshotOpened(Token, Result<(), StorageError>),
     /// A chunk; empty at the end.
     SnapshotChunk(Token, Result<SnapshotPairs, StorageError>),
-    /// A chunk is in.
-    Ingested(Token, Result<(), StorageError>),
+    /// A chunk is kept.
+    Staged(Token, Result<(), StorageError>),
+    /// The store's content is what was staged.
+    Installed(Token, Result<(), StorageError>),
     /// A batch could not be written: the node halts.
     WriteFailed(ShardId, StorageError),
 }

@@ -14,6 +14,7 @@ use shardforge_core::base::id::{ShardId, Token};
 use shardforge_core::base::key::{Key, Span};
 use shardforge_core::base::rng::Rng;
 use shardforge_core::base::timestamp::Timestamp;
+use shardforge_core::storage::chunk::encode_chunk;
 use shardforge_core::storage::memory::MemoryStore;
 use shardforge_core::storage::port::{
     Family, ReadReply, ReadRequest, SnapshotPairs, StorageEffect, StorageEvent, WriteBatch, WriteOp,
@@ -221,7 +222,9 @@ fn a_snapshot_is_of_the_moment_it_was_opened_and_replaces_another_store() {
     });
     assert!(matches!(opened, StorageEvent::SnapshotOpened(_, Ok(()))), "{opened:?}");
     source.write(&any_batch(&mut rng, 100));
-    let mut first = true;
+    let before = target.everything();
+    let arrival = Token(1_000);
+    let mut chunks = 0;
     loop {
         let chunk = source.ask(|token| StorageEffect::ReadSnapshotChunk {
             token,
@@ -229,26 +232,38 @@ fn a_snapshot_is_of_the_moment_it_was_opened_and_replaces_another_store() {
             bytes_max: 700,
         });
         let StorageEvent::SnapshotChunk(_, Ok(pairs)) = chunk else { panic!("{chunk:?}") };
-        let last = pairs.is_empty();
-        ingest(&mut target, pairs, first, last);
-        if last {
+        if pairs.is_empty() {
             break;
         }
-        let applied = ReadRequest::Get { family: Family::Meta, key: "applied".into() };
-        assert_eq!(target.read(&applied), ReadReply::Value(None), "half a snapshot is none");
-        first = false;
+        stage(&mut target, arrival, &pairs);
+        chunks += 1;
     }
-    assert!(!first, "all in one chunk shows little");
+    assert!(1 < chunks, "all in one chunk shows little");
+    stage(&mut target, Token(2_000), &vec![(Family::Data, "other".into(), "snapshot".into())]);
+    assert_eq!(target.everything(), before, "half a snapshot changes nothing");
+    let store = SHARD;
+    let done = target.ask(|token| StorageEffect::Install { token, store, arrival });
+    assert!(matches!(done, StorageEvent::Installed(_, Ok(()))), "{done:?}");
+    target.stores.perform(StorageEffect::Unstage { store, arrival }, &mut VecDeque::new());
     assert_eq!(target.everything(), expected);
-    // It is durable.
-    copy_directory(&dir.path().join("target"), &dir.path().join("copy"));
-    assert_eq!(Real::open(&dir.path().join("copy")).everything(), expected);
+    target.flush();
+    // It is durable, and what was never installed is swept away.
+    let copy = dir.path().join("copy");
+    copy_directory(&dir.path().join("target"), &copy);
+    assert_eq!(Real::open(&copy).everything(), expected);
+    let shard = fs::read_dir(copy.join("shard_0007")).unwrap();
+    let names = shard.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.starts_with("incoming")).count(), 0);
+    // An arrival of nothing replaces all by nothing.
+    let done = target.ask(|token| StorageEffect::Install { token, store, arrival: token });
+    assert!(matches!(done, StorageEvent::Installed(_, Ok(()))), "{done:?}");
+    assert_eq!(target.everything(), everything(&MemoryStore::default()));
 }
 
-fn ingest(target: &mut Real, chunk: SnapshotPairs, first: bool, last: bool) {
-    let store = SHARD;
-    let done = target.ask(|token| StorageEffect::Ingest { token, store, chunk, first, last });
-    assert!(matches!(done, StorageEvent::Ingested(_, Ok(()))), "{done:?}");
+fn stage(target: &mut Real, arrival: Token, pairs: &SnapshotPairs) {
+    let (store, chunk) = (SHARD, encode_chunk(pairs));
+    let done = target.ask(|token| StorageEffect::Stage { token, store, arrival, chunk });
+    assert!(matches!(done, StorageEvent::Staged(_, Ok(()))), "{done:?}");
 }
 
 #[test]

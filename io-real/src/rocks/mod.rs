@@ -13,6 +13,7 @@
 //! * All stores share one block cache and one write-buffer budget.
 //! * A write is never given to RocksDB's own log.
 
+mod arrival;
 #[cfg(test)]
 mod conformance;
 mod options;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use bytes::Bytes;
 use rocksdb::{DB, Options};
 use shardforge_core::base::id::{ShardId, Token};
-use shardforge_core::storage::port::{
-    Family, SnapshotPairs, StorageEffect, StorageError, StorageEvent, WriteBatch,
-};
+use shardforge_core::storage::port::{StorageEffect, StorageError, StorageEvent};
 use shardforge_core::storage::versioned::answer;
 
+use super::arrival;
 use super::options::{RocksConfig, Shared};
 use super::snapshot::Pinned;
 use super::store::RocksStore;
@@ -27,7 +27,9 @@ const DROPPED: &str = "DROPPED";
 
 enum Job {
     Flush(Token, RocksStore),
-    Ingest { token: Token, store: RocksStore, batch: WriteBatch, first: bool, last: bool },
+    Stage { token: Token, path: PathBuf, chunk: Bytes },
+    Install { token: Token, store: RocksStore, path: PathBuf },
+    Unstage(PathBuf),
     Drop(RocksStore),
 }
 
@@ -37,8 +39,6 @@ pub struct RocksStores {
     shared: Shared,
     stores: BTreeMap<ShardId, RocksStore>,
     snapshots: BTreeMap<Token, Pinned>,
-    /// `Meta` pairs of snapshots that are coming in.
-    incoming: BTreeMap<ShardId, SnapshotPairs>,
     report: Report,
     jobs: Option<Sender<Job>>,
     worker: Option<JoinHandle<()>>,
@@ -67,7 +67,6 @@ impl RocksStores {
             shared: Shared::new(config),
             stores: BTreeMap::new(),
             snapshots: BTreeMap::new(),
-            incoming: BTreeMap::new(),
             report,
             jobs: Some(jobs),
             worker: Some(worker),
@@ -81,7 +80,6 @@ impl RocksStores {
                 ready.push_back(StorageEvent::Opened(token, self.open_store(id)));
             }
             StorageEffect::Drop(id) => {
-                self.incoming.remove(&id);
                 if let Some(store) = self.stores.remove(&id) {
                     self.hand_over(Job::Drop(store));
                 }
@@ -114,9 +112,23 @@ impl RocksStores {
             StorageEffect::ReleaseSnapshot(token) => {
                 self.snapshots.remove(&token);
             }
-            StorageEffect::Ingest { token, store, chunk, first, last } => {
-                if let Err(error) = self.ingest(token, store, chunk, first, last) {
-                    ready.push_back(StorageEvent::Ingested(token, Err(error)));
+            StorageEffect::Stage { token, store, arrival, chunk } => match self.store(store) {
+                Ok(store) => {
+                    let path = arrival::file_of(store, arrival);
+                    self.hand_over(Job::Stage { token, path, chunk });
+                }
+                Err(error) => ready.push_back(StorageEvent::Staged(token, Err(error))),
+            },
+            StorageEffect::Install { token, store, arrival } => match self.store(store).cloned() {
+                Ok(store) => {
+                    let path = arrival::file_of(&store, arrival);
+                    self.hand_over(Job::Install { token, store, path });
+                }
+                Err(error) => ready.push_back(StorageEvent::Installed(token, Err(error))),
+            },
+            StorageEffect::Unstage { store, arrival } => {
+                if let Ok(store) = self.store(store) {
+                    self.hand_over(Job::Unstage(arrival::file_of(store, arrival)));
                 }
             }
         }
@@ -147,6 +159,7 @@ impl RocksStores {
                 .and_then(|()| make_directory(&shard.join("wal/checkpoints")))
                 .and_then(|()| make_directory(&shard.join("indexes")))
                 .and_then(|()| write_metadata(&shard, id))
+                .and_then(|()| arrival::sweep(&shard))
                 // What the log purges on the strength of this store is lost with its name.
                 .and_then(|()| sync_directory(&shard))
                 .and_then(|()| sync_directory(&self.directory));
@@ -162,35 +175,6 @@ impl RocksStores {
             self.stores.insert(id, store);
         }
         Ok(!self.store(id)?.is_empty()?)
-    }
-
-    fn ingest(
-        &mut self,
-        token: Token,
-        id: ShardId,
-        chunk: SnapshotPairs,
-        first: bool,
-        last: bool,
-    ) -> Result<(), StorageError> {
-        let store = self.store(id)?.clone();
-        if first {
-            self.incoming.insert(id, SnapshotPairs::new());
-        }
-        let meta = self.incoming.get_mut(&id).ok_or(StorageError::Missing)?;
-        let mut batch = WriteBatch::default();
-        for (family, key, value) in chunk {
-            match family {
-                Family::Meta => meta.push((family, key, value)),
-                Family::Data | Family::Index | Family::Lock => batch.put(family, key, value),
-            }
-        }
-        if last {
-            for (family, key, value) in self.incoming.remove(&id).unwrap_or_default() {
-                batch.put(family, key, value);
-            }
-        }
-        self.hand_over(Job::Ingest { token, store, batch, first, last });
-        Ok(())
     }
 
     fn hand_over(&self, job: Job) {
@@ -219,30 +203,21 @@ fn work(inbox: &Receiver<Job>, report: &Report) {
                 drop(store);
                 report(StorageEvent::Flushed(token, done));
             }
-            Job::Ingest { token, store, batch, first, last } => {
-                let done = ingest(&store, &batch, first, last);
-                drop(store);
-                report(StorageEvent::Ingested(token, done));
+            Job::Stage { token, path, chunk } => {
+                report(StorageEvent::Staged(token, arrival::stage(&path, &chunk)));
             }
+            Job::Install { token, store, path } => {
+                let done = arrival::install(&store, &path);
+                drop(store);
+                report(StorageEvent::Installed(token, done));
+            }
+            Job::Unstage(path) => arrival::unstage(&path),
             Job::Drop(store) => remove(store),
         }
     }
 }
 
-fn ingest(
-    store: &RocksStore,
-    batch: &WriteBatch,
-    first: bool,
-    last: bool,
-) -> Result<(), StorageError> {
-    if first {
-        store.clear()?;
-    }
-    store.write(batch)?;
-    if last { store.flush() } else { Ok(()) }
-}
-
-fn explain_io(error: &io::Error) -> StorageError {
+pub(super) fn explain_io(error: &io::Error) -> StorageError {
     match error.kind() {
         io::ErrorKind::StorageFull => StorageError::DiskFull,
         _ => StorageError::Io(error.to_string()),

@@ -100,7 +100,8 @@ fn perform_storage(
     let late = match &effect {
         StorageEffect::Flush(..)
         | StorageEffect::ReadSnapshotChunk { .. }
-        | StorageEffect::Ingest { .. } => true,
+        | StorageEffect::Stage { .. }
+        | StorageEffect::Install { .. } => true,
         StorageEffect::Read(..) => world.below(50) == 0,
         _ => false, // opens and writes have their effect when they are asked for
     };

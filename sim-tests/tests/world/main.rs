@@ -1,3 +1,6 @@
 //! Scenarios in the world.
 
+mod filler;
+mod install;
+mod segments;
 mod smoke;

@@ -28,12 +28,14 @@ impl LogSink for OutboxLog {
     }
 }
 
-fn to_stored(record: LogRecord) -> Stored {
+/// A group's record as the node's log keeps it.
+pub(in super::super) fn to_stored(record: LogRecord) -> Stored {
     match record {
         LogRecord::Entry(entry) => self::entry(entry),
         LogRecord::Truncate { from } => Stored::Truncate { from },
         LogRecord::Purge { up_to } => Stored::Purge { term: up_to.term, index: up_to.index },
         LogRecord::Vote(ballot) => Stored::Vote(to_versioned(VOTE_VERSION, &ballot)),
+        LogRecord::Trusted => Stored::Trusted,
     }
 }
 

@@ -1,27 +1,26 @@
-//! Snapshots of a shard: pinned and read in chunks here, ingested in chunks there.
+//! Snapshots of a shard: pinned and read in chunks here, kept aside in chunks there until they are
+//! whole.
 //!
-//! A chunk is a version byte and postcard pairs, with a checksum; the sink verifies each before it
-//! ingests it, and the whole at the end (the applied place must be the promised one).
+//! The sink verifies each chunk before it keeps it, and the whole at the end (the applied place must
+//! be the promised one).
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::future::LocalBoxFuture;
 
 use super::super::effect::{Effect, LogLevel};
 use super::super::outbox::Outbox;
 use super::machine::applied_state;
 use super::store::OutboxStore;
-use crate::base::codec::{from_versioned, to_versioned};
 use crate::base::id::{ShardId, Token};
 use crate::base::limit;
 use crate::raft::ports::OpenSnapshot;
 use crate::raft::{AppliedState, SnapshotError, SnapshotMeta, SnapshotSink, SnapshotSource};
 use crate::replica::machine::Machine;
-use crate::storage::port::{SnapshotPairs, StorageEffect, StorageEvent};
-
-const VERSION: u8 = 1;
+use crate::storage::chunk::{decode_chunk, encode_chunk};
+use crate::storage::port::{StorageEffect, StorageEvent};
 
 fn failed(what: impl ToString) -> SnapshotError {
     SnapshotError(what.to_string())
@@ -73,7 +72,7 @@ impl SnapshotSource for Source {
         Box::pin(async move {
             match answer.await {
                 Ok(StorageEvent::SnapshotChunk(_, Ok(pairs))) if pairs.is_empty() => Ok(None),
-                Ok(StorageEvent::SnapshotChunk(_, Ok(pairs))) => Ok(Some(encode(&pairs))),
+                Ok(StorageEvent::SnapshotChunk(_, Ok(pairs))) => Ok(Some(encode_chunk(&pairs))),
                 Ok(StorageEvent::SnapshotChunk(_, Err(error))) => Err(failed(error)),
                 Ok(_) | Err(_) => Err(failed("the store did not answer")),
             }
@@ -81,29 +80,14 @@ impl SnapshotSource for Source {
     }
 }
 
-fn encode(pairs: &SnapshotPairs) -> Bytes {
-    let body = to_versioned(VERSION, pairs);
-    let mut chunk = BytesMut::with_capacity(4 + body.len());
-    chunk.put_u32(crc32c::crc32c(&body));
-    chunk.put_slice(&body);
-    chunk.freeze()
-}
-
-fn decode(chunk: &[u8]) -> Result<SnapshotPairs, SnapshotError> {
-    let (crc, body) = chunk.split_at_checked(4).ok_or_else(|| failed("chunk too short"))?;
-    if crc32c::crc32c(body).to_be_bytes() != crc {
-        return Err(failed("checksum of a chunk does not match"));
-    }
-    from_versioned(VERSION, body).map_err(failed)
-}
-
-/// Takes a snapshot in.
+/// Takes a snapshot in: keeps the chunks aside, and replaces the store only once all are there, when
+/// raft applies nothing meanwhile.
 pub(in super::super) struct Sink {
     store: OutboxStore,
     machine: Rc<Machine>,
     flushed: Rc<RefCell<AppliedState>>,
     meta: SnapshotMeta,
-    first: bool,
+    arrival: Option<Token>,
 }
 
 impl Sink {
@@ -113,26 +97,24 @@ impl Sink {
         flushed: Rc<RefCell<AppliedState>>,
         meta: SnapshotMeta,
     ) -> Self {
-        Self { store, machine, flushed, meta, first: true }
+        Self { store, machine, flushed, meta, arrival: None }
     }
 
-    async fn ingest(&mut self, chunk: SnapshotPairs, last: bool) -> Result<(), SnapshotError> {
-        let (store, first) = (self.store.shard, std::mem::replace(&mut self.first, false));
-        let answer = self.store.outbox.ask(|token| StorageEffect::Ingest {
-            token,
-            store,
-            chunk,
-            first,
-            last,
+    async fn stage(&mut self, chunk: Bytes) -> Result<(), SnapshotError> {
+        decode_chunk(&chunk).map_err(failed)?;
+        let (store, arrived) = (self.store.shard, &mut self.arrival);
+        let answer = self.store.outbox.ask(|token| {
+            let arrival = *arrived.get_or_insert(token);
+            StorageEffect::Stage { token, store, arrival, chunk }
         });
         match answer.await {
-            Ok(StorageEvent::Ingested(_, result)) => result.map_err(failed),
+            Ok(StorageEvent::Staged(_, result)) => result.map_err(failed),
             Ok(_) | Err(_) => Err(failed("the store did not answer")),
         }
     }
 
-    async fn install(mut self) -> Result<(), SnapshotError> {
-        self.ingest(SnapshotPairs::new(), true).await?;
+    async fn install(self) -> Result<(), SnapshotError> {
+        self.store.replace(self.arrival).await.map_err(failed)?;
         let pairs = self.store.meta().await.map_err(failed)?;
         let (applied, membership) = Machine::applied_of(&pairs).map_err(failed)?;
         let state = applied_state(applied, membership.as_ref()).map_err(failed)?;
@@ -152,12 +134,19 @@ impl Sink {
     }
 }
 
+impl Drop for Sink {
+    fn drop(&mut self) {
+        if let Some(arrival) = self.arrival {
+            let store = self.store.shard;
+            let effect = StorageEffect::Unstage { store, arrival };
+            self.store.outbox.push(Effect::Storage(effect));
+        }
+    }
+}
+
 impl SnapshotSink for Sink {
     fn chunk(&mut self, bytes: Bytes) -> LocalBoxFuture<'_, Result<(), SnapshotError>> {
-        Box::pin(async move {
-            let pairs = decode(&bytes)?;
-            self.ingest(pairs, false).await
-        })
+        Box::pin(self.stage(bytes))
     }
 
     fn finish(self: Box<Self>) -> LocalBoxFuture<'static, Result<(), SnapshotError>> {

@@ -5,7 +5,7 @@ use futures_util::future::LocalBoxFuture;
 
 use super::super::effect::Effect;
 use super::super::outbox::Outbox;
-use crate::base::id::ShardId;
+use crate::base::id::{ShardId, Token};
 use crate::base::key::{Key, Span};
 use crate::base::limit;
 use crate::replica::ports::StoreHandle;
@@ -48,6 +48,23 @@ impl OutboxStore {
             Ok(StorageEvent::Opened(_, result)) => result,
             Ok(_) | Err(_) => Err(StorageError::Missing),
         }
+    }
+
+    /// Replaces everything by what was staged under `arrival`, or by nothing, durably.
+    pub(in super::super) async fn replace(
+        &self,
+        arrival: Option<Token>,
+    ) -> Result<(), StorageError> {
+        let store = self.shard;
+        let answer = self.outbox.ask(|token| {
+            let arrival = arrival.unwrap_or(token);
+            StorageEffect::Install { token, store, arrival }
+        });
+        match answer.await {
+            Ok(StorageEvent::Installed(_, result)) => result?,
+            Ok(_) | Err(_) => return Err(StorageError::Missing),
+        }
+        self.flush().await
     }
 
     /// Makes all earlier writes durable.

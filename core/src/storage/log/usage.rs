@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use super::record::LogRecord;
 use crate::base::id::ShardId;
 
-/// Live entries of one group in one segment: lowest and highest index, and their bytes.
+/// Live entries of one group in one segment: lowest and highest index, and the bytes of all that were
+/// written there.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Range {
     first: u64,
@@ -83,7 +84,12 @@ impl Usage {
     /// Entries of these indexes were written again elsewhere: older copies do not count.
     pub(super) fn forget(&mut self, group: ShardId, first: u64, last: u64, before: u64) {
         let Some(group) = self.groups.get_mut(&group) else { return };
-        group.ranges.retain(|segment, r| before <= *segment || r.first < first || last < r.last);
+        group.ranges.retain(|segment, r| {
+            if *segment < before && first <= r.first && r.first <= last {
+                r.first = last.saturating_add(1);
+            }
+            r.first <= r.last
+        });
     }
 }
 
@@ -138,7 +144,7 @@ mod tests {
         usage.forget(G, 1, 1, 4);
         assert_eq!(usage.first_needed(4), 1, "entry 2 is still in segment 1");
         usage.note(4, G, &entry(2));
-        usage.forget(G, 1, 2, 4);
-        assert_eq!(usage.first_needed(4), 4);
+        usage.forget(G, 2, 2, 4);
+        assert_eq!(usage.first_needed(4), 4, "both are written again, though not at once");
     }
 }

@@ -262,6 +262,11 @@ impl LogWriter {
         self.segment + 1 - self.usage.first_needed(self.segment)
     }
 
+    /// Bytes of all segments past which [`stragglers`](Self::stragglers) are named.
+    pub fn bytes_max(&self) -> u64 {
+        self.config.segments_max * self.config.segment_bytes
+    }
+
     /// Who keeps the oldest segment, if too many are kept.
     pub fn stragglers(&self) -> Vec<Straggler> {
         if self.segment_count() <= self.config.segments_max {

@@ -8,6 +8,7 @@ use super::store::{MemoryStore, Pinned};
 use crate::base::buggify::Faults;
 use crate::base::id::{ShardId, Token};
 use crate::base::rng::Rng;
+use crate::storage::chunk::decode_chunk;
 use crate::storage::port::{
     Family, SnapshotPairs, StorageEffect, StorageError, StorageEvent, WriteBatch,
 };
@@ -18,8 +19,8 @@ use crate::storage::versioned::answer;
 pub struct MemoryStores {
     stores: BTreeMap<ShardId, MemoryStore>,
     snapshots: BTreeMap<Token, (Pinned, (Family, Bytes))>,
-    /// `Meta` pairs of snapshots that are coming in.
-    incoming: BTreeMap<ShardId, SnapshotPairs>,
+    /// Chunks of snapshots that are coming in.
+    staged: BTreeMap<(ShardId, Token), Vec<Bytes>>,
     faults: Faults,
 }
 
@@ -39,7 +40,7 @@ impl MemoryStores {
             }
             StorageEffect::Drop(id) => {
                 self.stores.remove(&id);
-                self.incoming.remove(&id);
+                self.staged.retain(|(store, _), _| *store != id);
                 None
             }
             StorageEffect::Write(id, batch) => match self.stores.get_mut(&id) {
@@ -72,9 +73,16 @@ impl MemoryStores {
                 self.snapshots.remove(&token);
                 None
             }
-            StorageEffect::Ingest { token, store, chunk, first, last } => {
-                let done = self.ingest(store, chunk, first, last);
-                Some(StorageEvent::Ingested(token, done))
+            StorageEffect::Stage { token, store, arrival, chunk } => {
+                self.staged.entry((store, arrival)).or_default().push(chunk);
+                Some(StorageEvent::Staged(token, Ok(())))
+            }
+            StorageEffect::Install { token, store, arrival } => {
+                Some(StorageEvent::Installed(token, self.install(store, arrival)))
+            }
+            StorageEffect::Unstage { store, arrival } => {
+                self.staged.remove(&(store, arrival));
+                None
             }
         }
     }
@@ -83,7 +91,7 @@ impl MemoryStores {
     pub fn crash(&mut self, rng: &mut Rng) {
         self.stores.values_mut().for_each(|store| store.crash(rng));
         self.snapshots.clear();
-        self.incoming.clear();
+        self.staged.clear();
     }
 
     /// Everything becomes durable (a clean stop).
@@ -120,35 +128,21 @@ impl MemoryStores {
         Ok(pairs)
     }
 
-    fn ingest(
-        &mut self,
-        id: ShardId,
-        chunk: SnapshotPairs,
-        first: bool,
-        last: bool,
-    ) -> Result<(), StorageError> {
-        let store = self.stores.get_mut(&id).ok_or(StorageError::Missing)?;
-        if first {
-            store.clear();
-            self.incoming.insert(id, SnapshotPairs::new());
-        }
-        let meta = self.incoming.get_mut(&id).ok_or(StorageError::Missing)?;
-        let mut batch = WriteBatch::default();
-        for (family, key, value) in chunk {
-            match family {
-                Family::Meta => meta.push((family, key, value)),
-                _ => batch.put(family, key, value),
+    fn install(&mut self, id: ShardId, arrival: Token) -> Result<(), StorageError> {
+        let chunks = self.staged.remove(&(id, arrival)).unwrap_or_default();
+        let store = self.store_mut(id)?;
+        store.clear();
+        let mut meta = WriteBatch::default();
+        for chunk in chunks {
+            let pairs = decode_chunk(&chunk).map_err(|e| StorageError::Io(e.to_string()))?;
+            let mut batch = WriteBatch::default();
+            for (family, key, value) in pairs {
+                let to = if family == Family::Meta { &mut meta } else { &mut batch };
+                to.put(family, key, value);
             }
+            store.write(&batch, &Faults::default());
         }
-        if last {
-            for (family, key, value) in self.incoming.remove(&id).unwrap_or_default() {
-                batch.put(family, key, value);
-            }
-        }
-        store.write(&batch, &Faults::default());
-        if last {
-            store.flush();
-        }
+        store.write(&meta, &Faults::default());
         Ok(())
     }
 }
@@ -156,6 +150,7 @@ impl MemoryStores {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::chunk::encode_chunk;
     use crate::storage::port::{ReadReply, ReadRequest};
 
     const A: ShardId = ShardId(1);
@@ -194,20 +189,24 @@ mod tests {
         let Some(StorageEvent::SnapshotChunk(_, Ok(pairs))) = stores.perform(chunk) else {
             panic!("no chunk")
         };
-        let ingest = |chunk, first, last| StorageEffect::Ingest {
-            token: Token(5),
-            store: B,
-            chunk,
-            first,
-            last,
-        };
-        stores.perform(ingest(pairs, true, false));
+        let (arrival, chunk) = (Token(5), encode_chunk(&pairs));
+        stores.perform(StorageEffect::Stage { token: arrival, store: B, arrival, chunk });
+        let other = encode_chunk(&vec![(Family::Data, "other".into(), "v".into())]);
+        let another = Token(6);
+        let stage =
+            StorageEffect::Stage { token: another, store: B, arrival: another, chunk: other };
+        stores.perform(stage);
+        assert_eq!(get(&mut stores, B, Family::Data, "old"), Some("v".into()), "only staged");
+        stores.perform(StorageEffect::Install { token: Token(7), store: B, arrival });
         assert_eq!(get(&mut stores, B, Family::Data, "old"), None);
+        assert_eq!(get(&mut stores, B, Family::Data, "other"), None, "another snapshot's");
         assert_eq!(get(&mut stores, B, Family::Data, "k1"), Some("v".into()));
-        assert_eq!(get(&mut stores, B, Family::Meta, "applied"), None);
-        stores.perform(ingest(Vec::new(), false, true));
-        stores.crash(&mut Rng::new(1));
         assert_eq!(get(&mut stores, B, Family::Meta, "applied"), Some("k1".into()));
+        let mut torn = stores.stores[&B].clone();
+        torn.rewind(2);
+        assert!(!torn.is_empty());
+        stores.stores.insert(B, torn);
+        assert_eq!(get(&mut stores, B, Family::Meta, "applied"), None, "half a snapshot is none");
     }
 
     #[cfg(feature = "planted")]

@@ -134,7 +134,8 @@ impl Newest {
     /// Whether nothing would be forgotten.
     fn has_room(&self, key: &Key) -> bool {
         let part = self.parts.get(part_of(key));
-        part.is_some_and(|part| part.old.is_empty())
+        let full = self.generation_bytes.saturating_sub(2 * VALUE_BYTES_MAX);
+        part.is_some_and(|part| part.old.is_empty() || part.young_bytes < full)
     }
 
     /// To be given back with what a read pinned now will find.
@@ -316,18 +317,19 @@ mod tests {
     fn a_load_pushes_nothing_out_and_hides_nothing() {
         let mut cache = Newest::default();
         cache.start(0);
-        cache.loaded([(&key(0), &LIVE)].into_iter(), Timestamp(3));
-        assert_eq!(cache.get(&key(0)), Some(live(3)), "there was room");
-        // Enough that every part has thrown out a generation.
-        for number in 3..3 + 2 * BYTES_MIN / ENTRY_BYTES {
-            cache.applied(&key(number), Timestamp(1), &LIVE);
-        }
-        cache.applied(&key(1), Timestamp(5), &LIVE);
+        cache.applied(&key(0), Timestamp(5), &LIVE);
+        let keys: Vec<Key> = (1..4 * BYTES_MIN / ENTRY_BYTES).map(key).collect();
+        let value = LIVE;
+        cache.loaded(keys.iter().map(|key| (key, &value)), Timestamp(3));
+        assert_eq!(cache.get(&key(0)), Some(live(5)), "pushed out by a load");
+        assert_eq!(cache.get(&key(1)), Some(live(3)), "there was room");
+        let missing = keys.iter().find(|key| cache.get(key).is_none());
+        let missing = missing.expect("the cache has a bound");
         let stamp = cache.stamp();
-        cache.loaded([(&key(1), &LIVE), (&key(2), &LIVE)].into_iter(), Timestamp(7));
-        assert_eq!(cache.get(&key(1)), Some(live(7)));
-        assert_eq!(cache.get(&key(2)), None);
-        cache.found(stamp, &key(2), None);
-        assert_eq!(cache.get(&key(2)), None, "the read was pinned before the load");
+        cache.loaded([(&key(0), &LIVE), (missing, &LIVE)].into_iter(), Timestamp(7));
+        assert_eq!(cache.get(&key(0)), Some(live(7)));
+        assert_eq!(cache.get(missing), None);
+        cache.found(stamp, missing, None);
+        assert_eq!(cache.get(missing), None, "the read was pinned before the load");
     }
 }

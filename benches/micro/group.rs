@@ -127,6 +127,7 @@ impl SoloGroup {
                 break;
             }
             self.turn();
+            self.now = Mono(self.now.0 + 10_000);
         }
         assert_eq!(*done.borrow(), in_flight, "a command was not applied");
         self.written += in_flight as u64;

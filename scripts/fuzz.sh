@@ -5,7 +5,8 @@
 #
 # A target is a file in fuzz/fuzz_targets, its corpus a folder of its name in fuzz/corpus.
 # Discoveries go to a folder below the target directory, so that a run never changes the repository;
-# a crash is left in fuzz/artifacts/<target>/ and belongs into the corpus once it is mended.
+# a crash is left in fuzz/artifacts/<target>/ and belongs into the corpus once it is mended. Words
+# that a target should know are in fuzz/dictionaries/<target>.dict.
 
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
@@ -16,7 +17,7 @@ targets=()
 while [[ $# -gt 0 ]]; do
     case $1 in
         --seconds) seconds=${2:?--seconds needs a number}; shift ;;
-        -*) sed -n '2,8s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+        -*) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
         *) targets+=("$1") ;;
     esac
     shift
@@ -44,6 +45,8 @@ for target in "${targets[@]}"; do
     inputs=()
     [[ -d $corpus ]] && inputs=("$corpus")
     options=(-artifact_prefix="$artifacts/" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
+    words=fuzz/dictionaries/$target.dict
+    [[ -f $words ]] && options+=(-dict="$words")
     count=$(find ${inputs[@]:-/dev/null} -type f | wc -l)
     printf '\n-- %s: replay of %s inputs\n' "$target" "$count"
     "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"}

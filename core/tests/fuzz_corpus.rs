@@ -1,8 +1,8 @@
 //! The fuzzer's corpora, replayed: what was found once is tried by everybody who has no fuzzer at
 //! hand. Bodies are in `sql::fuzz` and `storage::log`, inputs under `fuzz/corpus/<target>/`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 
 use bytes::Bytes;
 use shardforge_core::base::buggify::Faults;
@@ -13,23 +13,7 @@ use shardforge_core::storage::log::{
     LogConfig, LogFile, LogRecord, LogWriter, NODE, log_segment, log_segment_input, recover,
 };
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
-}
-
-/// Feeds every input to the body; how many there were.
-fn replay(target: &str, body: fn(&[u8])) -> usize {
-    let mut inputs: Vec<PathBuf> =
-        fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
-    inputs.sort();
-    for input in &inputs {
-        let bytes = fs::read(input).unwrap();
-        // A body that fails says why, but not on which input.
-        println!("{}", input.display());
-        body(&bytes);
-    }
-    inputs.len()
-}
+use crate::replay::{hold, replay};
 
 #[test]
 fn sql_text_corpus() {
@@ -94,12 +78,6 @@ fn seeds_are_logs_of_this_version() {
         ("torn", torn(written(4, 64 << 10))),
     ];
     for (name, bytes) in seeds {
-        let path = corpus("log_segment").join(name);
-        if std::env::var_os("UPDATE").is_some() {
-            fs::create_dir_all(corpus("log_segment")).unwrap();
-            fs::write(&path, &bytes).unwrap();
-        }
-        assert!(fs::read(&path).unwrap() == bytes, "{name} is not what the writer writes");
-        log_segment(&bytes);
+        hold("log_segment", name, &bytes, log_segment);
     }
 }

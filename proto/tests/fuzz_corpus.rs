@@ -1,7 +1,7 @@
 //! The fuzzer's corpora, replayed: bodies are in `fuzz`, inputs under `fuzz/corpus/<target>/`.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 
 use bytes::Bytes;
 use prost::Message;
@@ -16,23 +16,7 @@ use shardforge_core::replica::error::ReplicaError;
 use shardforge_proto::fuzz::{peer_frame, pgwire_frame};
 use shardforge_proto::peer;
 
-fn corpus(target: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(target)
-}
-
-/// Feeds every input to the body; how many there were.
-fn replay(target: &str, body: fn(&[u8])) -> usize {
-    let mut inputs: Vec<PathBuf> =
-        fs::read_dir(corpus(target)).unwrap().map(|entry| entry.unwrap().path()).collect();
-    inputs.sort();
-    for input in &inputs {
-        let bytes = fs::read(input).unwrap();
-        // A body that fails says why, but not on which input.
-        println!("{}", input.display());
-        body(&bytes);
-    }
-    inputs.len()
-}
+use crate::replay::{hold, replay};
 
 #[test]
 fn pgwire_frame_corpus() {
@@ -92,12 +76,6 @@ fn seeds_are_frames_of_this_version() {
         ("empty_frame", frame(&[])),
     ];
     for (name, bytes) in seeds {
-        let path = corpus("peer_frame").join(name);
-        if std::env::var_os("UPDATE").is_some() {
-            fs::create_dir_all(corpus("peer_frame")).unwrap();
-            fs::write(&path, &bytes).unwrap();
-        }
-        assert!(fs::read(&path).unwrap() == bytes, "{name} is not what a node sends");
-        peer_frame(&bytes);
+        hold("peer_frame", name, &bytes, peer_frame);
     }
 }

@@ -17,6 +17,10 @@ use shardforge_core::storage::log::{LogFile, LogWrite};
 use crate::shadow::Shadow;
 
 const SECTOR: usize = 512;
+/// Bytes of a segment in most worlds.
+const SEGMENT_BYTES: usize = 1 << 20;
+/// How often a flip looks for a sector that is not all zeros: padding proves nothing.
+const FLIP_TRIES: usize = 32;
 /// Probability that a sector that was not synced comes out of a crash with a wrong bit.
 const UNSYNCED_FLIP: f64 = 0.01;
 
@@ -24,7 +28,7 @@ const UNSYNCED_FLIP: f64 = 0.01;
 #[derive(Clone, Debug, Default)]
 pub struct Disk {
     durable: BTreeMap<LogFile, Vec<u8>>,
-    written: BTreeMap<LogFile, Vec<u8>>,
+    /// Written and not yet durable, in order.
     pending: Vec<(u64, LogWrite)>,
     retired: Vec<u64>,
     shadow: Shadow,
@@ -37,7 +41,10 @@ pub struct Disk {
 }
 
 fn put(files: &mut BTreeMap<LogFile, Vec<u8>>, write: &LogWrite) {
-    let file = files.entry(write.file).or_default();
+    let file = files.entry(write.file).or_insert_with(|| match write.file {
+        LogFile::Segment(_) => Vec::with_capacity(SEGMENT_BYTES), // it grows to that
+        LogFile::Votes(_) => Vec::new(),
+    });
     let start = usize::try_from(write.offset).unwrap_or(usize::MAX);
     if matches!(write.file, LogFile::Votes(_)) {
         file.clear();
@@ -48,12 +55,24 @@ fn put(files: &mut BTreeMap<LogFile, Vec<u8>>, write: &LogWrite) {
     file[start..start + write.bytes.len()].copy_from_slice(&write.bytes);
 }
 
+fn image_of(files: BTreeMap<LogFile, Vec<u8>>) -> DiskImage {
+    let mut image = DiskImage::default();
+    for (file, bytes) in files {
+        match file {
+            LogFile::Segment(number) => {
+                image.segments.insert(number, Bytes::from(bytes));
+            }
+            LogFile::Votes(_) => image.vote_files.push(Bytes::from(bytes)),
+        }
+    }
+    image
+}
+
 impl Disk {
     /// Writes; whether a sync must be started.
     pub fn append(&mut self, ticket: u64, writes: Vec<LogWrite>) -> bool {
         for write in writes {
             self.written_bytes += write.bytes.len() as u64;
-            put(&mut self.written, &write);
             self.pending.push((ticket, write));
         }
         self.syncing.is_none() && self.begin_sync()
@@ -76,7 +95,6 @@ impl Disk {
         }
         for segment in std::mem::take(&mut self.retired) {
             self.durable.remove(&LogFile::Segment(segment));
-            self.written.remove(&LogFile::Segment(segment));
         }
         self.sync_count += 1;
         Some((ticket, self.begin_sync()))
@@ -105,7 +123,6 @@ impl Disk {
             }
         }
         self.look_again(&pending);
-        self.written = self.durable.clone();
         self.retired.clear();
         self.syncing = None;
         had
@@ -160,7 +177,6 @@ impl Disk {
                 self.shadow.write(&write.bytes);
             }
         }
-        self.written = self.durable.clone();
         self.retired.clear();
         self.syncing = None;
     }
@@ -172,25 +188,16 @@ impl Disk {
 
     /// What a restart reads.
     pub fn image(&self) -> DiskImage {
-        self.image_of(&self.written)
+        let mut written = self.durable.clone();
+        for (_, write) in &self.pending {
+            put(&mut written, write);
+        }
+        image_of(written)
     }
 
     /// What a restart would read if power went now and no unsynced byte survived.
     pub fn durable_image(&self) -> DiskImage {
-        self.image_of(&self.durable)
-    }
-
-    fn image_of(&self, files: &BTreeMap<LogFile, Vec<u8>>) -> DiskImage {
-        let mut image = DiskImage::default();
-        for (file, bytes) in files {
-            match file {
-                LogFile::Segment(number) => {
-                    image.segments.insert(*number, Bytes::copy_from_slice(bytes));
-                }
-                LogFile::Votes(_) => image.vote_files.push(Bytes::copy_from_slice(bytes)),
-            }
-        }
-        image
+        image_of(self.durable.clone())
     }
 
     /// Flips one bit of a durable segment byte; false if there is none.
@@ -203,9 +210,14 @@ impl Disk {
             .collect();
         let Some(file) = rng.pick(&segments) else { return false };
         let Some(bytes) = self.durable.get_mut(file) else { return false };
-        let at = usize::try_from(rng.below(bytes.len() as u64)).unwrap_or(0);
+        let place = || usize::try_from(rng.below(bytes.len() as u64)).unwrap_or(0);
+        let places: Vec<usize> = std::iter::repeat_with(place).take(FLIP_TRIES).collect();
+        let holds_data = |at: &&usize| {
+            let start = **at - **at % SECTOR;
+            bytes[start..].iter().take(SECTOR).any(|byte| *byte != 0)
+        };
+        let at = places.iter().find(holds_data).copied().unwrap_or(places[0]);
         bytes[at] ^= 1 << rng.below(8);
-        self.written = self.durable.clone();
         true
     }
 }

@@ -36,6 +36,9 @@ pub enum Fault {
     CrashLeader(ShardId, Duration),
     /// All but the shard's leader are killed, and are back at once.
     KillFollowers(ShardId, Duration),
+    /// The same, and nobody reaches the leader any more: its followers' rack lost power for a blink,
+    /// their switch is still starting.
+    CutAndKillFollowers(ShardId, Duration),
     /// The shard's leader stops running for a while.
     PauseLeader(ShardId, Duration),
     /// The shard's leader is cut off from all other nodes; clients still reach it.
@@ -78,6 +81,8 @@ pub enum FaultClass {
     CrashLeader,
     /// [`Fault::KillFollowers`].
     KillFollowers,
+    /// [`Fault::CutAndKillFollowers`].
+    CutAndKillFollowers,
     /// [`Fault::PauseLeader`].
     PauseLeader,
     /// [`Fault::IsolateLeader`].
@@ -102,7 +107,7 @@ pub enum FaultClass {
 
 impl FaultClass {
     /// Those that strike at moments.
-    pub const EVENTS: [Self; 17] = [
+    pub const EVENTS: [Self; 18] = [
         Self::Crash,
         Self::CrashAll,
         Self::Kill,
@@ -114,6 +119,7 @@ impl FaultClass {
         Self::Compact,
         Self::CrashLeader,
         Self::KillFollowers,
+        Self::CutAndKillFollowers,
         Self::PauseLeader,
         Self::IsolateLeader,
         Self::CrashAtAck,
@@ -198,7 +204,11 @@ impl FaultPlan {
 fn cuts(fault: &Fault) -> bool {
     matches!(
         fault,
-        Fault::Partition(_) | Fault::OneWay(..) | Fault::CutClients(_) | Fault::IsolateLeader(_)
+        Fault::Partition(_)
+            | Fault::OneWay(..)
+            | Fault::CutClients(_)
+            | Fault::IsolateLeader(_)
+            | Fault::CutAndKillFollowers(..)
     )
 }
 
@@ -226,6 +236,7 @@ fn draw_one(rng: &mut Rng, nodes: &[NodeId], victim: NodeId, class: FaultClass) 
         FaultClass::Compact => Fault::Compact(one),
         FaultClass::CrashLeader => Fault::CrashLeader(shard, down),
         FaultClass::KillFollowers => Fault::KillFollowers(shard, down / 100),
+        FaultClass::CutAndKillFollowers => Fault::CutAndKillFollowers(shard, down / 1_000),
         FaultClass::PauseLeader => Fault::PauseLeader(shard, down),
         FaultClass::IsolateLeader => Fault::IsolateLeader(shard),
         FaultClass::CrashAtAck => Fault::CrashAtAck { all: rng.chance(0.5), down },

@@ -24,11 +24,15 @@ impl World {
         match fault {
             Fault::Kill(id, down) => self.kill(id, down),
             Fault::KillFollowers(shard, down) => {
-                let Some(leader) = self.leader_of(shard) else { return };
-                let followers = self.ids().into_iter().filter(|id| *id != leader);
-                // One after the other, so that they do not all stand for election at once.
-                for (number, id) in (0u32..).zip(followers) {
-                    self.kill(id, down + number * STAGGER);
+                if let Some(leader) = self.leader_of(shard) {
+                    self.kill_others(leader, down);
+                }
+            }
+            Fault::CutAndKillFollowers(shard, down) => {
+                if let Some(leader) = self.leader_of(shard) {
+                    let all = self.ids();
+                    self.net.partition(&all, &[leader]);
+                    self.kill_others(leader, down);
                 }
             }
             Fault::CrashLeader(shard, down) => {
@@ -62,6 +66,14 @@ impl World {
                 }
             }
             other => unreachable!("{other:?} is struck by the world"),
+        }
+    }
+
+    fn kill_others(&mut self, leader: NodeId, down: Duration) {
+        let others = self.ids().into_iter().filter(|id| *id != leader);
+        // One after the other, so that they do not all stand for election at once.
+        for (number, id) in (0u32..).zip(others) {
+            self.kill(id, down + number * STAGGER);
         }
     }
 

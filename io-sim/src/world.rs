@@ -74,7 +74,8 @@ pub struct World {
     seed: u64,
     now: Mono,
     sequence: u64,
-    queue: BTreeMap<(Mono, u64), Event>,
+    /// Boxed: the tree moves its values about.
+    queue: BTreeMap<(Mono, u64), Box<Event>>,
     pub(crate) hosts: BTreeMap<NodeId, Host>,
     pub(crate) clients: Vec<Client>,
     pub(crate) next_session: u64,
@@ -242,7 +243,7 @@ impl World {
 
     /// Ends all faults: cuts heal, the weather clears, the dead and the paused come back.
     pub fn heal(&mut self) {
-        self.queue.retain(|_, event| !matches!(event, Event::Fault(_)));
+        self.queue.retain(|_, event| !matches!(**event, Event::Fault(_)));
         self.net.heal();
         self.ack_crash = None;
         self.net.weather = crate::net::Weather::default();
@@ -271,7 +272,7 @@ impl World {
 
     pub(crate) fn after(&mut self, delay: Duration, event: Event) {
         self.sequence += 1;
-        self.queue.insert((self.now + delay, self.sequence), event);
+        self.queue.insert((self.now + delay, self.sequence), Box::new(event));
     }
 
     pub(crate) fn note(&mut self, event: std::fmt::Arguments<'_>) {
@@ -286,7 +287,7 @@ impl World {
     fn step(&mut self) {
         let Some(((at, _), event)) = self.queue.pop_first() else { return };
         self.now = self.now.max(at);
-        match event {
+        match *event {
             Event::Frame(to, frame) => {
                 let (from, count) = (frame.from, frame.messages.len());
                 self.note(format_args!("{from} -> {to} {count} messages"));

@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
+use std::path::PathBuf;
 use std::sync::Mutex;
 
 use shardforge_io_sim::FaultClass;
@@ -69,6 +70,10 @@ pub struct Campaign {
     pub jobs: usize,
     /// Whether a found seed is run again with the finder muted, until nobody speaks.
     pub deep: bool,
+    /// Whether the clean tree is run over `seeds` seeds, besides those that were needed.
+    pub clean: bool,
+    /// Where the traces of all runs go, if anywhere.
+    pub traces: Option<PathBuf>,
 }
 
 /// Distance between the ranges of seeds.
@@ -106,13 +111,27 @@ pub struct Results {
     pub clean: Vec<Report>,
 }
 
+/// Runs one seed, and leaves its trace where the campaign wants it.
+fn traced(run: &Run, campaign: &Campaign) -> Result<Report, Box<Finding>> {
+    let Some(folder) = &campaign.traces else { return scenario::run(run) };
+    let result = scenario::run(&Run { record: true, ..run.clone() });
+    let lines = match &result {
+        Ok(report) => &report.lines,
+        Err(finding) => &finding.lines,
+    };
+    let what = run.bug.map_or("clean".to_owned(), |bug| format!("B{bug:02}"));
+    // A trace is for people: a run without one proves as much.
+    let _ = std::fs::write(folder.join(format!("{what}-{}.trace", run.seed)), lines.join("\n"));
+    result
+}
+
 /// Hunts one bug in one range.
 fn hunt(bug: u16, base: u64, campaign: &Campaign) -> Hunt {
     let mut hunt = Hunt { bug, base, tried: 0, found: None, oracles: BTreeSet::new(), panics: 0 };
     for seed in base..base + campaign.seeds {
         hunt.tried += 1;
         let run = Run { bug: Some(bug), ..Run::of(seed, Depth::Everything) };
-        match scenario::run(&run) {
+        match traced(&run, campaign) {
             Ok(_) => {}
             Err(finding) if finding.violation.oracle.counts() => {
                 hunt.oracles.insert(finding.violation.oracle);
@@ -181,10 +200,13 @@ pub fn run(bugs: &[u16], campaign: &Campaign, mut told: impl FnMut(&str) + Send)
         },
     );
     let mut seeds = BTreeSet::new();
+    if campaign.clean {
+        seeds.extend(campaign.base..campaign.base + campaign.seeds);
+    }
     for hunt in results.hunts.values().flatten() {
         seeds.extend(hunt.base..hunt.base + hunt.tried);
     }
-    let clean = |seed| (seed, scenario::run(&Run::of(seed, Depth::Everything)));
+    let clean = |seed| (seed, traced(&Run::of(seed, Depth::Everything), campaign));
     share(seeds.into_iter().collect(), campaign.jobs, clean, |(seed, result)| match result {
         Ok(report) => results.clean.push(report),
         Err(finding) => {
@@ -263,9 +285,12 @@ impl Results {
             hunt.found.as_ref().is_some_and(|finding| finding.classes.contains(class))
         })?;
         let committed: usize = self.clean.iter().map(|report| report.committed).sum();
+        let inputs: u64 = self.clean.iter().map(|report| report.inputs).sum();
+        let simulated: f64 = self.clean.iter().map(|report| report.simulated_s).sum();
         writeln!(
             out,
-            "\nclean tree: {} seeds clean ({committed} transactions), {} not",
+            "\nclean tree: {} seeds clean, {} not; {committed} transactions, {inputs} inputs in \
+             {simulated:.0} simulated s",
             self.clean.len(),
             self.unclean.len()
         )

@@ -70,6 +70,8 @@ pub struct Report {
     pub classes: Vec<FaultClass>,
     /// Simulated seconds.
     pub simulated_s: f64,
+    /// Inputs that nodes handled.
+    pub inputs: u64,
     /// Errors by SQLSTATE.
     pub errors: BTreeMap<String, u64>,
     /// Muted oracles that would have spoken.
@@ -290,6 +292,7 @@ fn report(world: &World, history: &History) -> Report {
         committed: history.committed_count(),
         faults: world.fault_count,
         simulated_s: world.now().0 as f64 / 1e9,
+        inputs: world.handled,
         errors: history.errors.clone(),
         ..Report::default()
     }

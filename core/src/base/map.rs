@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasherDefault, Hasher};
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64;
 
 /// A hasher with a fixed seed: `FxHash`-like mixing for short keys.
 #[derive(Clone, Copy, Default)]
@@ -61,7 +61,5 @@ pub type FixedSet<K> = HashSet<K, BuildHasherDefault<FixedHasher>>;
 
 /// 64 stable hash bits of some bytes (xxh3), for routing and for checksums of traces.
 pub fn stable_hash(bytes: &[u8]) -> u64 {
-    let mut hasher = Xxh3::new();
-    hasher.update(bytes);
-    hasher.digest()
+    xxh3_64(bytes)
 }

@@ -142,6 +142,18 @@ impl Node {
         hosts.iter().map(|host| (host.shard, host.group.status())).collect()
     }
 
+    /// The raft states that differ from what was `seen` of them: for the simulator's oracles.
+    pub fn raft_changes<'a>(
+        &self,
+        seen: impl Fn(ShardId) -> Option<&'a RaftStatus>,
+    ) -> Vec<(ShardId, RaftStatus)> {
+        let hosts = self.shared.hosts.borrow();
+        let news = hosts
+            .values()
+            .filter(|host| seen(host.shard).is_none_or(|old| host.group.has_changed(old)));
+        news.map(|host| (host.shard, host.group.status())).collect()
+    }
+
     /// The term of a replica's log entry: for the simulator's oracles.
     pub fn term_at(&self, shard: ShardId, index: u64) -> Option<u64> {
         self.shared.host(shard)?.group.term_at(index)

@@ -145,7 +145,7 @@ impl RaftGroup {
     /// Everything about the group on this node.
     pub fn status(&self) -> RaftStatus {
         let inner = self.inner();
-        let leads = self.leads().is_some();
+        let role = self.role();
         let (server, data, log) = (inner.server.borrow(), inner.data.borrow(), inner.log.borrow());
         let matching = data.replication.as_ref().map(|replication| {
             replication.iter().map(|(id, at)| (*id, convert::positions(at.as_ref()))).collect()
@@ -153,13 +153,7 @@ impl RaftGroup {
         RaftStatus {
             term: log.vote().map_or(0, |vote| vote.term),
             vote: log.vote(),
-            role: match server.state {
-                ServerState::Learner => Role::Learner,
-                ServerState::Candidate => Role::Candidate,
-                ServerState::Leader if leads => Role::Leader,
-                ServerState::Follower | ServerState::Leader => Role::Follower,
-                ServerState::Shutdown => Role::Shutdown,
-            },
+            role,
             leader: server.current_leader,
             last_log: log.last(),
             persisted: log.persisted(),
@@ -171,6 +165,41 @@ impl RaftGroup {
             matching: matching.unwrap_or_default(),
             membership: convert::stored_membership(&server.membership_config),
             trusted: self.is_trusted(),
+        }
+    }
+
+    /// Whether [`Self::status`] differs from an older answer, without making one: most steps change
+    /// nothing. A membership is known by its entry.
+    pub fn has_changed(&self, old: &RaftStatus) -> bool {
+        let inner = self.inner();
+        let role = self.role();
+        let (server, data, log) = (inner.server.borrow(), inner.data.borrow(), inner.log.borrow());
+        let matching = data.replication.as_ref().into_iter().flatten();
+        let matching = matching.map(|(id, at)| (*id, convert::positions(at.as_ref())));
+        old.vote != log.vote()
+            || old.role != role
+            || old.leader != server.current_leader
+            || old.last_log != log.last()
+            || old.persisted != log.persisted()
+            || old.committed != convert::positions(data.local_committed.as_ref())
+            || old.applied != inner.machine.applied()
+            || old.purged != log.purged()
+            || old.snapshot != inner.machine.snapshot()
+            || old.log_bytes != log.bytes()
+            || old.membership.position
+                != convert::positions(server.membership_config.log_id().as_ref())
+            || old.trusted != self.is_trusted()
+            || !matching.eq(old.matching.iter().map(|(id, at)| (*id, *at)))
+    }
+
+    fn role(&self) -> Role {
+        let leads = self.leads().is_some();
+        match self.inner().server.borrow().state {
+            ServerState::Learner => Role::Learner,
+            ServerState::Candidate => Role::Candidate,
+            ServerState::Leader if leads => Role::Leader,
+            ServerState::Follower | ServerState::Leader => Role::Follower,
+            ServerState::Shutdown => Role::Shutdown,
         }
     }
 

@@ -1,22 +1,26 @@
 //! The proof that the simulator works: every planted bug is found by an oracle, the clean tree by none.
 //!
-//! `planted --all | B07 B12 … [--seeds N] [--base B] [--jobs J] [--deep]`. Exits 1 if a required bug is
-//! missed or found too late, or if the clean tree is flagged over the same seeds.
+//! `planted --all | --required | --clean | B07 B12 … [--seeds N] [--base B] [--jobs J] [--deep]
+//! [--trace DIR]`. Exits 1 if a required bug is missed or found too late, or if the clean tree is
+//! flagged over the same seeds. `--clean` runs the clean tree over `--seeds` seeds in any case.
 
 use std::process::ExitCode;
 
 use sim_tests::planted::{BUGS, Campaign, run};
 
-const USAGE: &str =
-    "usage: planted --all | --required | B07 B12 ... [--seeds N] [--base B] [--jobs J] [--deep]";
+const USAGE: &str = "usage: planted --all | --required | --clean | B07 B12 ... \
+     [--seeds N] [--base B] [--jobs J] [--deep] [--trace DIR]";
 
 fn parse() -> Result<(Vec<u16>, Campaign), String> {
-    let mut campaign = Campaign { base: 1, seeds: 50, jobs: 2, deep: false };
+    let jobs = std::env::var("SIM_JOBS").ok().and_then(|jobs| jobs.parse().ok()).unwrap_or(2);
+    let mut campaign =
+        Campaign { base: 1, seeds: 50, jobs, deep: false, clean: false, traces: None };
     let mut bugs = Vec::new();
     let mut args = std::env::args().skip(1);
     while let Some(arg) = args.next() {
+        let mut value = || args.next().ok_or(format!("{arg} needs a value"));
         let mut number = || -> Result<u64, String> {
-            let text = args.next().ok_or(format!("{arg} needs a number"))?;
+            let text = value()?;
             text.parse().map_err(|_| format!("{arg} needs a number, not {text:?}"))
         };
         match arg.as_str() {
@@ -24,7 +28,9 @@ fn parse() -> Result<(Vec<u16>, Campaign), String> {
             "--required" => {
                 bugs.extend(BUGS.iter().filter(|bug| bug.required).map(|bug| bug.number));
             }
+            "--clean" => campaign.clean = true,
             "--deep" => campaign.deep = true,
+            "--trace" => campaign.traces = Some(value()?.into()),
             "--seeds" => campaign.seeds = number()?,
             "--base" => campaign.base = number()?,
             "--jobs" => campaign.jobs = usize::try_from(number()?).unwrap_or(1),
@@ -34,7 +40,7 @@ fn parse() -> Result<(Vec<u16>, Campaign), String> {
             }
         }
     }
-    if bugs.is_empty() {
+    if bugs.is_empty() && !campaign.clean {
         return Err(USAGE.to_owned());
     }
     Ok((bugs, campaign))
@@ -50,7 +56,9 @@ fn main() -> ExitCode {
     };
     // A panic of the core is counted, not told: the bug's oracle is what matters.
     std::panic::set_hook(Box::new(|_| {}));
+    let began = std::time::Instant::now();
     let results = run(&bugs, &campaign, |line| println!("{line}"));
     print!("\n{}", results.tables());
+    println!("{:.0} s", began.elapsed().as_secs_f64());
     if results.passed() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

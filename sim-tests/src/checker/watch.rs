@@ -40,11 +40,12 @@ impl Watch {
         let Some(node) = &host.node else { return };
         self.durable.journals(&self.judge, host);
         self.durable.votes(&self.judge, host);
-        for (shard, status) in node.raft_status() {
+        let seen = |shard| {
+            let (life, status) = self.seen.get(&(shard, id))?;
+            (*life == host.life).then_some(status)
+        };
+        for (shard, status) in node.raft_changes(seen) {
             let old = self.seen.get(&(shard, id));
-            if old.is_some_and(|(life, old)| *life == host.life && *old == status) {
-                continue;
-            }
             if old.is_none_or(|(life, _)| *life != host.life) {
                 let committed = self.raft.committed(shard);
                 self.durable.restarted(&self.judge, host, shard, &status, committed);
@@ -57,5 +58,45 @@ impl Watch {
             self.lease.check(&self.judge, hosts, id, shard, &status);
             self.seen.insert((shard, id), (host.life, status));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+    use std::time::Duration;
+
+    use shardforge_io_sim::trace::Trace;
+    use shardforge_io_sim::{Cluster, Fault, FaultPlan, World};
+
+    use super::*;
+
+    /// The short question whether anything changed agrees with the long answer, after every input.
+    #[test]
+    fn no_change_is_missed() {
+        let ids = [1, 2, 3].map(NodeId::machine);
+        let crash = Fault::CrashLeader(ShardId(1), Duration::from_millis(300));
+        let mut plan = FaultPlan::none();
+        plan.events.push((Duration::from_secs(1), Fault::Compact(ids[0])));
+        plan.events.push((Duration::from_secs(2), crash));
+        plan.events.push((Duration::from_secs(4), Fault::Partition(vec![ids[2]])));
+        let mut world = World::new(1, &Cluster::of(3), &plan, Trace::default());
+        let mut seen: BTreeMap<(NodeId, ShardId), RaftStatus> = BTreeMap::new();
+        let changes = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&changes);
+        world.observe(Box::new(move |hosts, id| {
+            let Some(node) = hosts[&id].node.as_ref() else { return };
+            let told = node.raft_changes(|shard| seen.get(&(id, shard)));
+            let mut changed = node.raft_status();
+            changed.retain(|(shard, status)| seen.get(&(id, *shard)) != Some(status));
+            assert_eq!(told, changed);
+            counted.set(counted.get() + told.len());
+            seen.extend(told.into_iter().map(|(shard, status)| ((id, shard), status)));
+        }));
+        world.init();
+        world.schedule(&plan);
+        world.run_for(Duration::from_secs(6));
+        assert!(100 < changes.get(), "hardly anything changed, so this proves little");
     }
 }

@@ -88,7 +88,7 @@ impl<W: Work> Driver<W> {
         stop: Rc<RefCell<bool>>,
     ) -> Self {
         let mut rng = Rng::stream(seed, &format!("client {client}"));
-        let pause_us = [10_000, 40_000, 120_000][rng.below(3) as usize];
+        let pause_us = [5_000, 20_000, 60_000][rng.below(3) as usize];
         Self {
             client,
             rng,

@@ -1,7 +1,8 @@
 //! Transactions that append to lists and read them: every read shows the order of all writes before.
 //!
 //! The programs are those of the commit protocol's model: one to four operations over few keys,
-//! single reads that take the fast path, coordinators that vanish.
+//! single reads that take the fast path, coordinators that vanish. Keys retire: a list that grew with
+//! the run would make its cost quadratic, and show no more than a short one.
 //!
 //! # Source
 //!
@@ -13,14 +14,18 @@ use shardforge_io_sim::Rows;
 use super::driver::{Span, Work};
 use crate::history::{Fate, History, Op, Record};
 
-/// Keys of the workload.
-pub const KEYS: u32 = 8;
+/// Keys in use at a time.
+const KEYS: u32 = 8;
 /// Keys that some seeds use alone.
 const HOT_KEYS: u32 = 3;
+/// After so many transactions of all clients the keys are left for new ones.
+const GENERATION: usize = 160;
+/// The last generation's keys stay in use.
+const GENERATIONS: u32 = 32;
 
 /// The table and its rows.
 pub fn schema() -> String {
-    let rows: Vec<String> = (0..KEYS).map(|key| format!("({key}, '')")).collect();
+    let rows: Vec<String> = (0..KEYS * GENERATIONS).map(|key| format!("({key}, '')")).collect();
     format!(
         "CREATE TABLE IF NOT EXISTS lists (k int PRIMARY KEY, v text NOT NULL); \
          INSERT INTO lists VALUES {}",
@@ -39,6 +44,7 @@ enum Plan {
 pub struct Appender {
     client: usize,
     keys: u32,
+    generation: u32,
     plan: Vec<Plan>,
     ops: Vec<Op>,
     next_element: u64,
@@ -49,7 +55,7 @@ impl Appender {
     pub fn new(seed: u64, client: usize) -> Self {
         let hot = Rng::stream(seed, "hot keys").chance(0.3);
         let keys = if hot { HOT_KEYS } else { KEYS };
-        Self { client, keys, plan: Vec::new(), ops: Vec::new(), next_element: 0 }
+        Self { client, keys, generation: 0, plan: Vec::new(), ops: Vec::new(), next_element: 0 }
     }
 
     /// Notes what an operation did.
@@ -76,7 +82,7 @@ impl Work for Appender {
         let count = rng.between(1, 4);
         self.plan.clear();
         for _ in 0..count {
-            let key = rng.below(u64::from(self.keys)) as u32;
+            let key = self.generation * KEYS + rng.below(u64::from(self.keys)) as u32;
             self.plan.push(if rng.chance(0.5) {
                 self.next_element += 1;
                 Plan::Append(key, (self.client as u64 + 1) * 1_000_000 + self.next_element)
@@ -107,6 +113,8 @@ impl Work for Appender {
         };
         let Span { client, began, ended } = span;
         history.records.push(Record { client, began, ended, ops, fate });
+        let generation = history.records.len() / GENERATION;
+        self.generation = u32::try_from(generation).unwrap_or(u32::MAX).min(GENERATIONS - 1);
     }
 }
 

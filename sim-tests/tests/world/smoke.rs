@@ -68,13 +68,16 @@ fn standard_seeds() {
     for (state, count) in reports.iter().flat_map(|report| &report.errors) {
         *errors.entry(state).or_insert(0u64) += count;
     }
+    let inputs: u64 = reports.iter().map(|report| report.inputs).sum();
+    let (n, took) = (reports.len(), began.elapsed().as_secs_f64());
     println!(
-        "{} seeds: {committed} transactions acknowledged, {faults} faults, {simulated:.0} simulated s \
-         in {:.0} s, errors {errors:?}",
-        reports.len(),
-        began.elapsed().as_secs_f64()
+        "{n} seeds: {committed} transactions acknowledged, {faults} faults, {simulated:.0} simulated s \
+         in {took:.0} s, errors {errors:?}\n\
+         {:.0} transactions and {:.0} inputs a simulated second, {:.1} times real time",
+        committed as f64 / simulated,
+        inputs as f64 / simulated,
+        simulated / took
     );
-    let n = reports.len();
     assert!(500 * n <= committed, "the workload was starved, so this proves little");
     assert!(3 * n as u64 <= faults, "hardly anything broke, so this proves little");
     assert!(20.0 * n as f64 <= simulated, "the seeds are too short");

@@ -1,6 +1,7 @@
 //! One shard's store in memory, with an undo log in the place of unflushed memtables.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Range;
 use std::ops::Bound::{Excluded, Included, Unbounded};
 use std::sync::Arc;
 
@@ -182,12 +183,14 @@ fn family_of(op: &WriteOp) -> Family {
 pub struct MapCursor<'a> {
     map: &'a Map,
     at: Option<(&'a Bytes, &'a Bytes)>,
+    /// What lies after `at`, once somebody goes forward.
+    rest: Option<Range<'a, Bytes, Bytes>>,
 }
 
 impl Readable for MemoryStore {
     type Cursor<'a> = MapCursor<'a>;
     fn cursor(&self, family: Family) -> MapCursor<'_> {
-        MapCursor { map: &self.families[family as usize], at: None }
+        MapCursor { map: &self.families[family as usize], at: None, rest: None }
     }
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         Ok(self.families[family as usize].get(key).cloned())
@@ -197,7 +200,7 @@ impl Readable for MemoryStore {
 impl Readable for Pinned {
     type Cursor<'a> = MapCursor<'a>;
     fn cursor(&self, family: Family) -> MapCursor<'_> {
-        MapCursor { map: &self.families[family as usize], at: None }
+        MapCursor { map: &self.families[family as usize], at: None, rest: None }
     }
     fn get(&self, family: Family, key: &[u8]) -> Result<Option<Bytes>, StorageError> {
         Ok(self.families[family as usize].get(key).cloned())
@@ -206,21 +209,27 @@ impl Readable for Pinned {
 
 impl Cursor for MapCursor<'_> {
     fn seek(&mut self, key: &[u8]) {
-        self.at = self.map.range::<[u8], _>((Included(key), Unbounded)).next();
+        let mut rest = self.map.range::<[u8], _>((Included(key), Unbounded));
+        self.at = rest.next();
+        self.rest = Some(rest);
     }
     fn seek_for_prev(&mut self, key: &[u8]) {
+        self.rest = None;
         self.at = self.map.range::<[u8], _>((Unbounded, Included(key))).next_back();
     }
     fn seek_to_last(&mut self) {
+        self.rest = None;
         self.at = self.map.last_key_value();
     }
     fn next(&mut self) {
         if let Some((key, _)) = self.at {
-            self.at = self.map.range::<Bytes, _>((Excluded(key), Unbounded)).next();
+            let after = || self.map.range::<Bytes, _>((Excluded(key), Unbounded));
+            self.at = self.rest.get_or_insert_with(after).next();
         }
     }
     fn prev(&mut self) {
         if let Some((key, _)) = self.at {
+            self.rest = None;
             self.at = self.map.range::<Bytes, _>((Unbounded, Excluded(key))).next_back();
         }
     }
@@ -272,6 +281,24 @@ mod tests {
         store.rewind(0);
         assert_eq!(get(&store, Family::Data, "a"), Some("1".into()));
         assert_eq!(get(&store, Family::Meta, "applied"), None);
+    }
+
+    #[test]
+    fn a_cursor_turns_round_anywhere() {
+        let mut store = MemoryStore::default();
+        for key in ["a", "b", "c", "d"] {
+            store.write(&put(Family::Data, key, "1"), &Faults::default());
+        }
+        let mut cursor = store.cursor(Family::Data);
+        let mut way = Vec::new();
+        cursor.seek(b"aa");
+        for forward in [true, true, false, true, true, true] {
+            way.push(cursor.key().map(<[u8]>::to_vec));
+            if forward { cursor.next() } else { cursor.prev() }
+        }
+        let expected = ["b", "c", "d", "c", "d"].map(|key| Some(key.as_bytes().to_vec()));
+        assert_eq!(way[..5], expected);
+        assert_eq!((&way[5], cursor.key()), (&None, None), "past the end it stays there");
     }
 
     #[test]

@@ -11,6 +11,9 @@ use crate::world::{Event, World};
 /// Between the restarts of followers that were killed together.
 const STAGGER: Duration = Duration::from_millis(20);
 
+/// Until a follower that hears no leader has stood for election.
+const IN_VAIN: Duration = Duration::from_millis(700);
+
 /// A crash that waits for the next acknowledgement of a change.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AckCrash {
@@ -29,10 +32,18 @@ impl World {
                 }
             }
             Fault::CutAndKillFollowers(shard, down) => {
-                if let Some(leader) = self.leader_of(shard) {
-                    let all = self.ids();
-                    self.net.partition(&all, &[leader]);
-                    self.kill_others(leader, down);
+                let Some(leader) = self.leader_of(shard) else { return };
+                let spared = self.ids().into_iter().find(|id| *id != leader);
+                let Some(spared) = spared else { return };
+                self.net.partition(&[leader, spared], &[leader]);
+                let then = Fault::CutAndKill { leader, spared, down };
+                self.after(IN_VAIN, Event::Fault(then));
+            }
+            Fault::CutAndKill { leader, spared, down } => {
+                let all = self.ids();
+                self.net.partition(&all, &[leader]);
+                for id in all.into_iter().filter(|id| *id != leader && *id != spared) {
+                    self.kill(id, down);
                 }
             }
             Fault::CrashLeader(shard, down) => {

@@ -135,7 +135,9 @@ impl Group {
     ) -> Vec<(u64, u64)> {
         // One past the last index known to be committed: the first entry has index 0.
         let end = |status: &RaftStatus| {
-            let last = status.committed.max(status.applied);
+            // A snapshot that is being installed has raised the commit index over the old log.
+            let reached = status.committed.filter(|at| at.index <= index(status.last_log));
+            let last = reached.max(status.applied);
             last.map_or(0, |at| at.index + 1)
         };
         let from = look.old.map_or(0, |(_, old)| end(old).saturating_sub(8));
@@ -267,6 +269,12 @@ mod tests {
             seen(1, 1, Leader, &[1, 1], 1),
         ];
         assert_eq!(verdict(&deposed), None);
+        // A snapshot is being installed over a log with an end that was never committed.
+        let behind = seen(2, 1, Follower, &[1, 1], 1);
+        let mut installing = seen(2, 2, Follower, &[1, 1], 1);
+        installing.status.committed = at(2, 4);
+        let ahead = seen(1, 2, Leader, &[1, 2, 2, 2], 4);
+        assert_eq!(verdict(&[ahead, behind, installing]), None);
         // Purged entries cannot be compared, and need not be.
         let mut purged = seen(1, 2, Follower, &[], 0);
         purged.status.purged = at(1, 5);

@@ -42,10 +42,13 @@ impl Liveness {
         }
     }
 
-    /// A new leader gives a node whose life it knows of as long as any other to be heard.
-    pub fn expect(&mut self, node: NodeId, incarnation: Incarnation, now: Mono) {
+    /// A new leader counts the silence of a node from when it was last heard on this one, but gives it
+    /// half of the time to be heard by whoever leads now.
+    pub fn expect(&mut self, node: NodeId, incarnation: Incarnation, heard: Mono, now: Mono) {
+        let grace_ns = u64::try_from(SILENCE_MAX.as_nanos() / 2).unwrap_or(u64::MAX);
+        let at = heard.max(Mono(now.0.saturating_sub(grace_ns)));
         if self.beats.len() < NODES_MAX {
-            self.beats.entry(node).or_insert(Beat { incarnation, at: now, judged: false });
+            self.beats.entry(node).or_insert(Beat { incarnation, at, judged: false });
         }
     }
 
@@ -92,9 +95,21 @@ mod tests {
         let (silent, heard) = (NodeId::machine(1), NodeId::machine(2));
         let mut liveness = Liveness::default();
         liveness.hear(heard, Incarnation(9), Mono(5));
-        liveness.expect(silent, Incarnation(4), Mono(10));
-        liveness.expect(heard, Incarnation(8), Mono(10));
+        liveness.expect(silent, Incarnation(4), Mono(10), Mono(10));
+        liveness.expect(heard, Incarnation(8), Mono(10), Mono(10));
         liveness.hear(heard, Incarnation(9), Mono(1_000_000_000));
         assert_eq!(liveness.judge(Mono(1_000_000_010), None), [(silent, Incarnation(4))]);
+    }
+
+    #[test]
+    fn silence_before_an_election_counts_for_half() {
+        let (stopped, fresh, ms) = (NodeId::machine(1), NodeId::machine(2), 1_000_000);
+        let mut liveness = Liveness::default();
+        liveness.expect(stopped, Incarnation(1), Mono(0), Mono(9_000 * ms));
+        liveness.expect(fresh, Incarnation(1), Mono(8_900 * ms), Mono(9_000 * ms));
+        assert!(liveness.judge(Mono(9_499 * ms), None).is_empty());
+        assert_eq!(liveness.judge(Mono(9_500 * ms), None), [(stopped, Incarnation(1))]);
+        assert!(liveness.judge(Mono(9_899 * ms), None).is_empty());
+        assert_eq!(liveness.judge(Mono(9_900 * ms), None), [(fresh, Incarnation(1))]);
     }
 }

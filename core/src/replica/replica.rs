@@ -30,6 +30,7 @@ use super::tscache::TsCache;
 use super::wait::{Gate, within};
 use crate::base::buggify::Faults;
 use crate::base::id::{Epoch, Incarnation, NodeId, SYSTEM_SHARD, ShardId, TableId};
+use crate::base::time::Mono;
 use crate::base::timestamp::Timestamp;
 use crate::bug;
 use crate::shard::routing::Place;
@@ -98,7 +99,7 @@ pub struct Replica {
     pub(super) latches: Latches,
     pub(super) proposer: RefCell<Proposer>,
     /// The newest life heard of each node, by leaders and others: whoever leads next needs it.
-    pub(super) lives: RefCell<BTreeMap<NodeId, Incarnation>>,
+    pub(super) lives: RefCell<BTreeMap<NodeId, (Incarnation, Mono)>>,
 }
 
 impl Replica {
@@ -204,9 +205,12 @@ impl Replica {
     /// A member of the cluster spoke: whatever its earlier lives hold here is freed at once, and
     /// should this replica lead the system shard next, it knows whom to listen for.
     pub fn life_heard(&self, node: NodeId, incarnation: Incarnation) {
-        let before = self.lives.borrow().get(&node).copied();
-        if before.is_none_or(|before| before < incarnation) {
-            self.lives.borrow_mut().insert(node, incarnation);
+        let before = self.lives.borrow().get(&node).map(|(before, _)| *before);
+        let now = self.ports.clock.now().mono;
+        if before <= Some(incarnation) {
+            self.lives.borrow_mut().insert(node, (incarnation, now));
+        }
+        if before < Some(incarnation) {
             let earlier = Incarnation(incarnation.0.saturating_sub(1));
             self.coordinator_dead(node, earlier);
         }

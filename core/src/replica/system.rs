@@ -43,8 +43,8 @@ impl Replica {
             leader.oracle = Some(oracle);
             // Who was stopped together with the former leader may never be heard by this one.
             let now = self.ports.clock.now().mono;
-            for (node, incarnation) in &*self.lives.borrow() {
-                leader.liveness.expect(*node, *incarnation, now);
+            for (node, (incarnation, heard)) in &*self.lives.borrow() {
+                leader.liveness.expect(*node, *incarnation, *heard, now);
             }
         }
         self.ports.clock.spawn(Box::pin(self.clone().judge_nodes(term)));

@@ -118,7 +118,7 @@ fn seed_or(otherwise: u64) -> u64 {
 /// What clients saw while nodes died is strictly serializable; nothing acknowledged is lost.
 #[test]
 fn appends_are_serializable_under_kills() {
-    let outcome = run(seed_or(1), 10);
+    let outcome = run(seed_or(1), 30);
     println!("{outcome:?}");
     assert!(
         100 < outcome.committed,

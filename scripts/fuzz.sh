@@ -1,23 +1,28 @@
 #!/usr/bin/env bash
 # Replays every fuzz corpus, then lets each target discover for a while.
 #
-#     scripts/fuzz.sh [--seconds 20] [TARGET...]
+#     scripts/fuzz.sh [--seconds 20] [--seed 1] [TARGET...]
 #
 # A target is a file in fuzz/fuzz_targets, its corpus a folder of its name in fuzz/corpus.
-# Discoveries go to a folder below the target directory, so that a run never changes the repository;
-# a crash is left in fuzz/artifacts/<target>/ and belongs into the corpus once it is mended. Words
-# that a target should know are in fuzz/dictionaries/<target>.dict.
+# Discoveries go to a folder of the seed below the target directory, so that a run never changes the
+# repository; a crash is left in fuzz/artifacts/<target>/ and belongs into the corpus once it is
+# mended. Words that a target should know are in fuzz/dictionaries/<target>.dict.
+#
+# Seed 1 begins anew each time, so that the test of a change does not depend on what ran before it;
+# any other seed goes on from what it has found: give a new one to look for something new.
 
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 cd -- "$root"
 
 seconds=20
+seed=1
 targets=()
 while [[ $# -gt 0 ]]; do
     case $1 in
         --seconds) seconds=${2:?--seconds needs a number}; shift ;;
-        -*) sed -n '2,9s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
+        --seed) seed=${2:?--seed needs a number}; shift ;;
+        -*) sed -n '2,12s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; exit 2 ;;
         *) targets+=("$1") ;;
     esac
     shift
@@ -39,7 +44,8 @@ triple=x86_64-unknown-linux-gnu
 for target in "${targets[@]}"; do
     binary=$CARGO_TARGET_DIR/$triple/release/$target
     corpus=fuzz/corpus/$target
-    found=$CARGO_TARGET_DIR/fuzz-found/$target
+    found=$CARGO_TARGET_DIR/fuzz-found/$target-$seed
+    [[ $seed != 1 ]] || rm -rf -- "$found"
     artifacts=fuzz/artifacts/$target
     mkdir -p "$found" "$artifacts"
     inputs=()
@@ -51,5 +57,6 @@ for target in "${targets[@]}"; do
     printf '\n-- %s: replay of %s inputs\n' "$target" "$count"
     "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"}
     printf '\n-- %s: %s s of discovery\n' "$target" "$seconds"
-    "$binary" "${options[@]}" -max_total_time="$seconds" "$found" ${inputs[@]+"${inputs[@]}"}
+    "$binary" "${options[@]}" -seed="$seed" -max_total_time="$seconds" \
+        "$found" ${inputs[@]+"${inputs[@]}"}
 done

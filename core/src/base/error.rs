@@ -186,10 +186,13 @@ impl SqlError {
         self
     }
 
-    /// With a one-based position in the statement, unless it has one.
+    /// With a one-based position in the statement, unless it has one; 0 is none, as for PostgreSQL's
+    /// `errposition`.
     #[must_use]
     pub fn at(mut self, position: u32) -> Self {
-        self.position.get_or_insert(position);
+        if position != 0 {
+            self.position.get_or_insert(position);
+        }
         self
     }
 

@@ -20,8 +20,7 @@ pub(super) fn scan_error(what: &str, token: &str, position: u32) -> SqlError {
 
 /// A clause that PostgreSQL has and we do not.
 pub(super) fn unsupported(what: &str, position: u32) -> SqlError {
-    let error = SqlError::unsupported(what);
-    if position == 0 { error } else { error.at(position) }
+    SqlError::unsupported(what).at(position)
 }
 
 /// The statement nests too deeply, or chains too many operators.

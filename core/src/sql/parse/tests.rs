@@ -66,6 +66,9 @@ fn syntax_errors_have_postgresqls_words_and_places() {
     );
     assert_eq!(told("select a 'b'"), "42601 10 syntax error at or near \"'b'\"");
     assert_eq!(told("select ? from t"), "42601 8 syntax error at or near \"?\"");
+    assert_eq!(told("select a from@ t"), "42601 14 syntax error at or near \"@\"");
+    assert_eq!(told("select a from @s.t"), "42601 15 syntax error at or near \"@\"");
+    assert_eq!(told("select a from 't'"), "42601 15 syntax error at or near \"'t'\"");
 }
 
 #[test]

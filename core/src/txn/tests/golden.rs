@@ -16,16 +16,14 @@ use std::fmt::Write as _;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::world::{TABLE, World, hash_of, key, place};
+use super::world::{TABLE, World, get, hash_of, key, place};
 use crate::base::buggify::Faults;
 use crate::base::key::Span;
 use crate::replica::request::LockMode;
 use crate::shard::routing::Route;
 use crate::txn::error::TxnError;
 use crate::txn::transaction::Transaction;
-use crate::txn::types::{
-    Found, GetRequest, Isolation, LockWait, RowWrite, ScanRequest, TxnOptions, WriteKind,
-};
+use crate::txn::types::{Found, Isolation, LockWait, RowWrite, ScanRequest, TxnOptions, WriteKind};
 
 const SOON: Duration = Duration::from_millis(100);
 
@@ -45,17 +43,6 @@ struct Talk {
 
 fn show(found: Option<&Found>) -> String {
     found.map_or("nothing".to_owned(), |found| String::from_utf8_lossy(&found.row).into_owned())
-}
-
-async fn get(txn: &Transaction, number: u8, lock: LockMode) -> Result<Option<Found>, TxnError> {
-    let request = GetRequest {
-        place: place(TABLE, 1),
-        route: Route::Hash(hash_of(number)),
-        keys: vec![key(TABLE, number)],
-        lock,
-        wait: LockWait::Timeout(Duration::from_secs(3)),
-    };
-    Ok(txn.get(request).await?.remove(0))
 }
 
 async fn write(

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::world::{SYSTEM_TABLE, TABLE, World, hash_of, key, place};
+use super::world::{SYSTEM_TABLE, TABLE, World, get, hash_of, key, place};
 use crate::base::buggify::Faults;
 use crate::base::id::{Epoch, Incarnation, IndexId, NodeId, SYSTEM_SHARD, ShardId, TxnId};
 use crate::base::key::{Key, Span};
@@ -29,17 +29,6 @@ fn begin(world: &World) -> Transaction {
 fn begin_rc(world: &World) -> Transaction {
     let isolation = Isolation::ReadCommitted;
     world.source.begin(TxnOptions { isolation, ..TxnOptions::default() })
-}
-
-async fn get(txn: &Transaction, number: u8, lock: LockMode) -> Result<Option<Found>, TxnError> {
-    let request = GetRequest {
-        place: place(TABLE, 1),
-        route: Route::Hash(hash_of(number)),
-        keys: vec![key(TABLE, number)],
-        lock,
-        wait: LockWait::Timeout(Duration::from_secs(3)),
-    };
-    Ok(txn.get(request).await?.remove(0))
 }
 
 fn row_write(number: u8, kind: WriteKind, found: Option<&Found>) -> RowWrite {

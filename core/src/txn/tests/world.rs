@@ -12,15 +12,18 @@ use crate::base::key::Key;
 use crate::replica::machine::Machine;
 use crate::replica::ports::TimestampSource;
 use crate::replica::replica::{Replica, ReplicaConfig, ReplicaPorts};
-use crate::replica::request::{RequestBody, ShardRequest, ShardResponse};
+use crate::replica::request::{LockMode, RequestBody, ShardRequest, ShardResponse};
 use crate::replica::testing::{NODE, Sim, SimGroup, SimStore};
 use crate::shard::cache::ShardCache;
 use crate::shard::map::ShardMap;
-use crate::shard::routing::Place;
+use crate::shard::routing::{Place, Route};
+use crate::txn::error::TxnError;
 use crate::txn::oracle::OracleClient;
 use crate::txn::ports::{CallError, ShardCalls};
 use crate::txn::router::Router;
 use crate::txn::source::{TxnConfig, TxnSource};
+use crate::txn::transaction::Transaction;
+use crate::txn::types::{Found, GetRequest, LockWait};
 
 /// The user table of the tests.
 pub(super) const TABLE: TableId = TableId(100);
@@ -153,4 +156,20 @@ pub(super) fn key(table: TableId, number: u8) -> Key {
     let mut bytes = table.0.to_be_bytes().to_vec();
     bytes.extend_from_slice(&[0, 0, 0, 0, number]);
     bytes.into()
+}
+
+/// Reads a key of [`TABLE`], waiting a while for its lock.
+pub(super) async fn get(
+    txn: &Transaction,
+    number: u8,
+    lock: LockMode,
+) -> Result<Option<Found>, TxnError> {
+    let request = GetRequest {
+        place: place(TABLE, 1),
+        route: Route::Hash(hash_of(number)),
+        keys: vec![key(TABLE, number)],
+        lock,
+        wait: LockWait::Timeout(Duration::from_secs(3)),
+    };
+    Ok(txn.get(request).await?.remove(0))
 }

@@ -48,6 +48,12 @@ impl Lower<'_> {
         let sp::Ident { value, quote_style, span } = ident;
         let position = start(*span);
         match quote_style {
+            // A name that sqlparser put together itself: Snowflake's `FROM @stage`.
+            None if position == 0 => {
+                let sign = self.scan.tokens.iter().position(|token| token.token == Token::AtSign);
+                let position = sign.map_or(0, |index| self.scan.position(index));
+                Err(error_near(&self.raw_at(position, value), position))
+            }
             None => Ok(Name::new(value, false, position)),
             Some('"') if !value.is_empty() => Ok(Name::new(value, true, position)),
             // sqlparser takes strings for names in places where PostgreSQL does not.

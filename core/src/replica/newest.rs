@@ -6,13 +6,13 @@
 //! only. An entry that a read brings in is taken only if nothing was forgotten since the read was
 //! pinned, for a newer write could have come and gone in between.
 
-use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
+use hashbrown::HashTable;
 
 use crate::base::key::Key;
-use crate::base::map::{FixedHasher, FixedSet};
+use crate::base::map::FixedHasher;
 use crate::base::timestamp::Timestamp;
 use crate::mvcc::version::is_tombstone;
 use crate::storage::port::Version;
@@ -25,7 +25,7 @@ const BYTES_MIN: usize = 4 << 20;
 const VALUE_BYTES_MAX: usize = 4 << 10;
 /// What an entry takes beyond its bytes, about: its place in a set that is not quite full, and what
 /// the allocator rounds up.
-const ENTRY_BYTES: usize = 64;
+const ENTRY_BYTES: usize = 72;
 
 /// The newest version of a key, or that there is none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -39,6 +39,8 @@ pub struct NewestVersion {
 /// What is known of a key: one block of memory beside its place in the set.
 #[derive(Debug)]
 struct Known {
+    /// Of the key; kept, or a set that grows would have to look at every block.
+    hash: u64,
     /// The key, and behind it the value, unless that is long.
     bytes: Box<[u8]>,
     key_len: u32,
@@ -59,8 +61,8 @@ pub struct Newest {
 
 #[derive(Debug, Default)]
 struct Part {
-    young: FixedSet<Known>,
-    old: FixedSet<Known>,
+    young: HashTable<Known>,
+    old: HashTable<Known>,
     young_bytes: usize,
 }
 
@@ -81,7 +83,11 @@ impl Newest {
     }
 
     fn known(&self, key: &Key) -> Option<&Known> {
-        self.parts.get(part_of(key))?.known(key)
+        if !self.on {
+            return None;
+        }
+        let hash = hash_of(key);
+        self.parts.get(part_of(hash))?.known(hash, key)
     }
 
     /// What is known of a key.
@@ -133,7 +139,7 @@ impl Newest {
 
     /// Whether nothing would be forgotten.
     fn has_room(&self, key: &Key) -> bool {
-        let part = self.parts.get(part_of(key));
+        let part = self.parts.get(part_of(hash_of(key)));
         let full = self.generation_bytes.saturating_sub(2 * VALUE_BYTES_MAX);
         part.is_some_and(|part| part.old.is_empty() || part.young_bytes < full)
     }
@@ -156,8 +162,9 @@ impl Newest {
     }
 
     fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
-        let Some(part) = self.parts.get_mut(part_of(key)) else { return };
-        part.offer(Known::new(key, version, value));
+        let hash = hash_of(key);
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
+        part.offer(Known::new(hash, key, version, value));
         if self.generation_bytes <= part.young_bytes {
             part.old = std::mem::take(&mut part.young);
             part.young_bytes = 0;
@@ -167,46 +174,50 @@ impl Newest {
 }
 
 impl Part {
-    fn known(&self, key: &Key) -> Option<&Known> {
-        let key: &[u8] = &key.0;
-        self.young.get(key).or_else(|| self.old.get(key))
+    fn known(&self, hash: u64, key: &Key) -> Option<&Known> {
+        let is_it = |known: &Known| known.key() == &*key.0;
+        self.young.find(hash, is_it).or_else(|| self.old.find(hash, is_it))
     }
 
     /// Takes what is newer than what is known.
     fn offer(&mut self, offered: Known) {
-        let held = match self.young.take(offered.key()) {
-            Some(held) => {
-                self.young_bytes -= held.bytes.len();
-                Some(held)
+        let hash = offered.hash;
+        if let Some(held) = self.young.find_mut(hash, |known| known.key() == offered.key()) {
+            if held.version().at <= offered.version().at {
+                self.young_bytes = self.young_bytes - held.bytes.len() + offered.bytes.len();
+                *held = offered;
             }
-            None => {
-                self.young_bytes += ENTRY_BYTES;
-                self.old.take(offered.key())
-            }
-        };
-        let known = match held {
-            Some(held) if offered.version().at < held.version().at => held,
+            return;
+        }
+        let older = self.old.find_entry(hash, |known| known.key() == offered.key());
+        let known = match older.map(|entry| entry.remove().0) {
+            Ok(held) if offered.version().at < held.version().at => held,
             _ => offered, // unknown, or older
         };
-        self.young_bytes += known.bytes.len();
-        self.young.insert(known);
+        self.young_bytes += ENTRY_BYTES + known.bytes.len();
+        self.young.insert_unique(hash, known, |known| known.hash);
     }
 }
 
-fn part_of(key: &Key) -> usize {
+fn hash_of(key: &Key) -> u64 {
     let mut hasher = FixedHasher::default();
     key.hash(&mut hasher);
-    // The sets use the low bits and the top seven.
-    (hasher.finish() >> 40) as usize % PARTS
+    hasher.finish()
+}
+
+/// The sets use the low bits and the top seven.
+fn part_of(hash: u64) -> usize {
+    (hash >> 40) as usize % PARTS
 }
 
 impl Known {
-    fn new(key: &Key, version: NewestVersion, value: Option<&Bytes>) -> Self {
+    fn new(hash: u64, key: &Key, version: NewestVersion, value: Option<&Bytes>) -> Self {
         let value = value.filter(|value| value.len() <= VALUE_BYTES_MAX);
         let key_len = u32::try_from(key.0.len());
         assert!(key_len.is_ok(), "a key of over four thousand million bytes");
         let kept: &[u8] = value.map_or(&[], |value| value);
         Self {
+            hash,
             bytes: [key.as_ref(), kept].concat().into(),
             key_len: key_len.unwrap_or_default(),
             at: version.at.unwrap_or_default(),
@@ -228,26 +239,6 @@ impl Known {
         NewestVersion { at: self.written.then_some(self.at), live: self.live }
     }
 }
-
-impl Borrow<[u8]> for Known {
-    fn borrow(&self) -> &[u8] {
-        self.key()
-    }
-}
-
-impl Hash for Known {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.key().hash(state);
-    }
-}
-
-impl PartialEq for Known {
-    fn eq(&self, other: &Self) -> bool {
-        self.key() == other.key()
-    }
-}
-
-impl Eq for Known {}
 
 #[cfg(test)]
 mod tests {

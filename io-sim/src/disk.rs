@@ -200,16 +200,16 @@ impl Disk {
         image_of(self.durable.clone())
     }
 
-    /// Flips one bit of a durable segment byte; false if there is none.
-    pub fn flip(&mut self, rng: &mut Rng) -> bool {
+    /// Flips one bit of a durable segment byte, if there is one.
+    pub fn flip(&mut self, rng: &mut Rng) {
         let segments: Vec<LogFile> = self
             .durable
             .iter()
             .filter(|(file, bytes)| matches!(file, LogFile::Segment(_)) && !bytes.is_empty())
             .map(|(file, _)| *file)
             .collect();
-        let Some(file) = rng.pick(&segments) else { return false };
-        let Some(bytes) = self.durable.get_mut(file) else { return false };
+        let Some(file) = rng.pick(&segments) else { return };
+        let Some(bytes) = self.durable.get_mut(file) else { return };
         let place = || usize::try_from(rng.below(bytes.len() as u64)).unwrap_or(0);
         let places: Vec<usize> = std::iter::repeat_with(place).take(FLIP_TRIES).collect();
         let holds_data = |at: &&usize| {
@@ -218,6 +218,5 @@ impl Disk {
         };
         let at = places.iter().find(holds_data).copied().unwrap_or(places[0]);
         bytes[at] ^= 1 << rng.below(8);
-        true
     }
 }

@@ -41,8 +41,6 @@ pub struct Host {
     pub truth: Mono,
     /// Votes that it granted in this life.
     pub granted: Vec<(ShardId, Ballot)>,
-    /// Whether bits of its durable log were flipped.
-    pub damaged: bool,
     /// Answers to operators.
     pub answers: BTreeMap<Token, OperatorAnswer>,
     pub(crate) config: CoreConfig,
@@ -67,7 +65,6 @@ impl Host {
             halted: None,
             truth: Mono::ZERO,
             granted: Vec::new(),
-            damaged: false,
             answers: BTreeMap::new(),
             config,
             paused_until: None,

@@ -67,7 +67,7 @@ impl World {
             Fault::Flip(id, down) => {
                 self.crash(id);
                 if let Some(host) = self.hosts.get_mut(&id) {
-                    host.damaged |= host.disk.flip(&mut self.disk_rng);
+                    host.disk.flip(&mut self.disk_rng);
                 }
                 self.after(down, Event::Restart(id));
             }

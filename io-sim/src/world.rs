@@ -399,7 +399,8 @@ impl World {
         }
     }
 
-    fn restart(&mut self, id: NodeId) {
+    /// Starts a node's process, if it is not running.
+    pub fn restart(&mut self, id: NodeId) {
         let seed = Rng::stream(self.seed, "nodes").next_u64() ^ u64::from(id.0);
         let Some(host) = self.hosts.get_mut(&id) else { return };
         if host.is_up() {

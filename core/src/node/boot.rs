@@ -14,7 +14,7 @@ use super::duties;
 use super::effect::{HaltReason, LogLevel};
 use super::found;
 use super::host;
-use super::identity::{self, Identity};
+use super::identity::{self, ClusterRecord, Identity};
 use super::input::DiskImage;
 use super::membership::Membership;
 use super::outbox::Outbox;
@@ -70,7 +70,7 @@ pub(super) fn boot(
     let Recovered { groups, node_meta, verdict, resume } =
         recover(&image.segments, &image.vote_files, fresh_log_id, &shared.config.faults);
     drop(image);
-    judge(shared, &verdict)?;
+    tell(shared, &verdict);
     let identity = Identity::from_records(&node_meta)
         .map_err(|error| HaltReason::DataDirectory(format!("node record: {error}")))?;
     if let Some(owner) = identity.node.filter(|owner| *owner != shared.me) {
@@ -81,6 +81,14 @@ pub(super) fn boot(
     if identity.node.is_none() && !groups.is_empty() {
         let reason = "the node's records are lost: replace this node under a new id";
         return Err(HaltReason::DataDirectory(reason.to_owned()));
+    }
+    let map = identity.cluster.as_ref().map(ClusterRecord::shard_map);
+    for (shard, group) in &groups {
+        let replicas =
+            map.as_ref().and_then(|map| map.shard(*shard)).map_or(0, |d| d.replicas.len());
+        if let Some(what) = hopeless(&group.trust, replicas) {
+            return Err(HaltReason::DataDirectory(format!("{shard}: {what}")));
+        }
     }
     shared.incarnation.set(Incarnation(identity.incarnation.0 + 1));
     *shared.membership.borrow_mut() = Membership::new(shared.me, &shared.config, &identity);
@@ -105,31 +113,27 @@ pub(super) fn meta<T: serde::Serialize>(key: u8, value: &T) -> LogRecord {
     LogRecord::NodeMeta { key, bytes: identity::encode(value) }
 }
 
-fn judge(shared: &Shared, verdict: &Verdict) -> Result<(), HaltReason> {
-    match verdict {
-        Verdict::Clean | Verdict::AbsentTail => Ok(()),
+/// Tells the operator what recovery found.
+fn tell(shared: &Shared, verdict: &Verdict) {
+    let message = match verdict {
+        Verdict::Clean | Verdict::AbsentTail => return,
         Verdict::TornTail(torn) => {
             let batches = torn.batches;
-            let message = format!(
-                "the log's tail was torn: {batches} batches above the durable mark cut off"
-            );
-            shared.log(LogLevel::Warn, message);
-            Ok(())
+            format!("the log's tail was torn: {batches} batches above the durable mark cut off")
         }
         Verdict::Damaged(groups) if groups.is_empty() => {
-            shared.log(LogLevel::Warn, "a node record was damaged; its copy served".to_owned());
-            Ok(())
+            "a node record was damaged; its copy served".to_owned()
         }
         Verdict::Damaged(groups) => {
             let groups: Vec<String> = groups.iter().map(ToString::to_string).collect();
             let groups = groups.join(", ");
-            let reason = format!(
+            format!(
                 "the log is damaged below its durable mark ({groups}): acknowledged entries may be \
-                 missing here; replace this node under a new id, or restore its disk"
-            );
-            Err(HaltReason::DataDirectory(reason))
+                 missing here"
+            )
         }
-    }
+    };
+    shared.log(LogLevel::Warn, message);
 }
 
 async fn start(shared: Rc<Shared>, groups: RecoveredGroups) {
@@ -198,14 +202,30 @@ fn trusted(
             let trusted = RecoveredGroup { trust: Trust::Whole, ..group.clone() };
             return raft_log(&trusted).map_err(|error| damaged(error.to_string()));
         }
-        // It listens and does not vote until a leader's commits have passed what was cut off.
-        Trust::Torn { vote_lost: false, .. } => {}
+        // It listens and does not vote until it has again what was lost.
         Trust::Torn { .. } | Trust::Damaged { .. } => {
-            let what = "durable entries or the vote are lost: replace this node under a new id";
-            return Err(damaged(what.to_owned()));
+            let message =
+                format!("{shard}: what the disk lost is fetched again; no vote until then");
+            shared.log(LogLevel::Warn, message);
         }
     }
     raft_log(group).map_err(|error| damaged(error.to_string()))
+}
+
+/// Why a replica cannot come back by itself, if it cannot. Nothing has been written yet: whoever
+/// repairs the disk finds it as it was.
+fn hopeless(trust: &Trust, replicas: usize) -> Option<&'static str> {
+    match trust {
+        Trust::Damaged { .. } if replicas <= 1 => {
+            Some("acknowledged entries are lost, and nobody else has them: restore the disk")
+        }
+        Trust::Torn { vote_lost: true, .. } | Trust::Damaged { vote_lost: true, .. }
+            if 1 < replicas =>
+        {
+            Some("both copies of the vote are lost: replace this node under a new id")
+        }
+        Trust::Whole | Trust::Torn { .. } | Trust::Damaged { .. } => None,
+    }
 }
 
 /// This life was declared over while it lasts (a long pause): transactions from now on belong to a

@@ -15,9 +15,7 @@ use super::wiring::machine::{ShardMachine, applied_state};
 use super::wiring::store::OutboxStore;
 use super::wiring::transport::OutboxTransport;
 use crate::base::id::{SYSTEM_SHARD, ShardId};
-use crate::raft::{
-    AppliedState, GroupConfig, LogRecord, Ports, RaftGroup, RecoveredLog, Role, Suspect,
-};
+use crate::raft::{AppliedState, GroupConfig, LogRecord, Ports, RaftGroup, RecoveredLog, Role};
 use crate::replica::machine::Machine;
 use crate::replica::replica::{Replica, ReplicaConfig, ReplicaPorts};
 use crate::shard::map::ShardDescriptor;
@@ -114,14 +112,13 @@ pub(super) async fn open(
 /// what this log held, this node does not vote.
 fn begin_anew(shared: &Shared, shard: ShardId, old: RecoveredLog) -> RecoveredLog {
     let last = old.entries.last().map(|entry| entry.position).or(old.purged);
-    let known = old.suspect.and_then(|suspect| suspect.lost_to);
-    let lost_to = last.map(|last| last.index).max(known);
+    let lost_to = last.map(|last| last.index);
     let void = [Stored::GroupRemoved]
         .into_iter()
         .chain(old.vote.map(|vote| to_stored(LogRecord::Vote(vote))))
         .chain([Stored::Suspect { damaged: false, vote_lost: false, lost_to }]);
     shared.outbox.append(shard, void, None);
-    RecoveredLog { vote: old.vote, suspect: Some(Suspect { lost_to }), ..RecoveredLog::default() }
+    RecoveredLog { vote: old.vote, suspect: true, ..RecoveredLog::default() }
 }
 
 fn open_group(

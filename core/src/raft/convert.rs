@@ -173,6 +173,7 @@ pub(super) fn append_response(reply: RaftReply) -> Option<AppendEntriesResponse<
         RaftReply::Conflict => Some(AppendEntriesResponse::Conflict),
         RaftReply::HigherVote(higher) => Some(AppendEntriesResponse::HigherVote(vote(higher))),
         RaftReply::Voted { .. }
+        | RaftReply::LogEnd(_)
         | RaftReply::Transferred(_)
         | RaftReply::SnapshotTaken
         | RaftReply::SnapshotInstalled(_)
@@ -185,6 +186,7 @@ pub(super) fn vote_ask(rpc: &VoteRequest<TypeConfig>) -> VoteAsk {
         ballot: ballot(&rpc.vote),
         last_log: positions(rpc.last_log_id.as_ref()),
         transfer: rpc.leadership_transfer,
+        longest_since: None,
     }
 }
 

@@ -39,7 +39,7 @@ impl VoteGate {
         }
     }
 
-    /// No vote, not even in a transfer, until [`Self::trust`].
+    /// No vote until [`Self::trust`], but for a candidate that has heard from all.
     pub(super) fn distrust(&self) {
         self.distrusted.set(true);
     }
@@ -59,12 +59,14 @@ impl VoteGate {
         self.grant_until.set(self.grant_until.get().max(now + self.lease));
     }
 
-    /// Whether this voter may stand for election or grant `ask`. A transfer is the leader's own
-    /// wish, and its lease is void by then.
-    pub(super) fn allows(&self, now: Mono, ask: Option<&VoteAsk>) -> bool {
+    /// Whether this voter, in its life `incarnation`, may stand for election or grant `ask`. A
+    /// transfer is the leader's own wish, and its lease is void by then. A candidate that has heard
+    /// from every voter of these lives holds whatever survives anywhere.
+    pub(super) fn allows(&self, now: Mono, incarnation: u64, ask: Option<&VoteAsk>) -> bool {
         let promised = now < self.start_until.get() || now < self.grant_until.get();
         let transfer = ask.is_some_and(|ask| ask.transfer);
-        self.is_trusted() && (transfer || !promised)
+        let knows_all = ask.is_some_and(|ask| ask.longest_since == Some(incarnation));
+        (self.is_trusted() || knows_all) && (transfer || !promised)
     }
 
     /// Until when the start shuts the gate.
@@ -85,10 +87,11 @@ mod tests {
     use crate::raft::Ballot;
 
     const LEASE: Duration = Duration::from_millis(300);
+    const LIFE: u64 = 7;
 
     fn ask(transfer: bool) -> VoteAsk {
         let ballot = Ballot { term: 2, node: NodeId(256), committed: false };
-        VoteAsk { ballot, last_log: None, transfer }
+        VoteAsk { ballot, last_log: None, transfer, longest_since: None }
     }
 
     fn at(ms: u64) -> Mono {
@@ -98,10 +101,13 @@ mod tests {
     #[test]
     fn a_restarted_voter_waits_a_whole_lease() {
         let gate = VoteGate::new(at(1_000), LEASE, true);
-        assert!(!gate.allows(at(1_299), Some(&ask(false))));
-        assert!(gate.allows(at(1_300), Some(&ask(false))));
-        assert!(gate.allows(at(1_001), Some(&ask(true))), "a transfer is the leader's wish");
-        assert!(VoteGate::new(at(1_000), LEASE, false).allows(at(1_000), None), "nothing promised");
+        assert!(!gate.allows(at(1_299), LIFE, Some(&ask(false))));
+        assert!(gate.allows(at(1_300), LIFE, Some(&ask(false))));
+        assert!(gate.allows(at(1_001), LIFE, Some(&ask(true))), "a transfer is the leader's wish");
+        assert!(
+            VoteGate::new(at(1_000), LEASE, false).allows(at(1_000), LIFE, None),
+            "nothing promised"
+        );
     }
 
     #[test]
@@ -109,20 +115,31 @@ mod tests {
         let gate = VoteGate::new(at(0), LEASE, false);
         gate.grant(at(500));
         gate.grant(at(400));
-        assert!(!gate.allows(at(799), None));
-        assert!(gate.allows(at(800), None));
+        assert!(!gate.allows(at(799), LIFE, None));
+        assert!(gate.allows(at(800), LIFE, None));
         // 20 % of difference between the clocks fits in between.
         let reading = lease_end(at(500), LEASE).since(at(500));
         assert!(reading.mul_f64(1.2) < LEASE);
     }
 
     #[test]
-    fn a_distrusted_voter_never_votes() {
+    fn a_distrusted_voter_votes_only_for_who_heard_all_in_this_life() {
         let gate = VoteGate::new(at(0), LEASE, false);
         gate.distrust();
-        assert!(!gate.allows(at(9_000), Some(&ask(false))));
-        assert!(!gate.allows(at(9_000), Some(&ask(true))));
+        let heard = |life| VoteAsk { longest_since: Some(life), ..ask(false) };
+        assert!(gate.allows(at(9_000), LIFE, Some(&heard(LIFE))));
+        assert!(
+            !gate.allows(at(9_000), LIFE, Some(&heard(LIFE - 1))),
+            "what it then had may be gone"
+        );
+        gate.grant(at(9_000));
+        assert!(!gate.allows(at(9_001), LIFE, Some(&heard(LIFE))), "a leader is alive");
+        let gate = VoteGate::new(at(0), LEASE, false);
+        gate.distrust();
+        assert!(!gate.allows(at(9_000), LIFE, None), "nor may it stand");
+        assert!(!gate.allows(at(9_000), LIFE, Some(&ask(false))));
+        assert!(!gate.allows(at(9_000), LIFE, Some(&ask(true))));
         gate.trust();
-        assert!(gate.allows(at(9_000), Some(&ask(false))));
+        assert!(gate.allows(at(9_000), LIFE, Some(&ask(false))));
     }
 }

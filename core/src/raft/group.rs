@@ -21,7 +21,7 @@ use super::log::LogHandle;
 use super::machine::Machine;
 use super::message::LogPosition;
 use super::network::{Network, Peers};
-use super::ports::{ApplyAnswer, Ports, RecoveredLog, Suspect};
+use super::ports::{ApplyAnswer, Ports, RecoveredLog};
 use super::receive::Incoming;
 use super::status::LeaderState;
 use super::types::{Closer, Command, CommittedLeader, Place, TypeConfig};
@@ -108,7 +108,7 @@ impl GroupConfig {
 /// One replica's part in a group; clones share it. Dropping the last one does not stop it:
 /// [`RaftGroup::shutdown`] does, and so does dropping the stepper.
 #[derive(Clone)]
-pub struct RaftGroup(Rc<Inner>);
+pub struct RaftGroup(pub(super) Rc<Inner>);
 
 pub(super) struct Inner {
     pub(super) config: GroupConfig,
@@ -183,7 +183,7 @@ impl RaftGroup {
             .unwrap_or_else(|| ports.machine.applied().membership.membership);
         let sole_voter = members.is_sole_voter(config.node);
         let gate = VoteGate::new(step.now(), config.lease(), may_have_promised && !sole_voter);
-        if suspect.is_some() && !sole_voter {
+        if suspect && !sole_voter {
             gate.distrust();
         }
         let machine = Machine::new(ports.machine.clone(), log.clone(), faults.clone());
@@ -198,6 +198,8 @@ impl RaftGroup {
             reply_timeout: Duration::from_millis(config.election_timeout_ms / 2),
             asked: Cell::new(0),
             waiting: RefCell::default(),
+            heard: RefCell::default(),
+            stood: watch::channel(0).0,
         });
         let network = Network(peers.clone());
         let opening = Raft::build(config.node, raft_config, network, log.clone(), machine.clone());
@@ -223,7 +225,8 @@ impl RaftGroup {
         });
         let group = Self(inner);
         group.raft().run();
-        group.guard_start(suspect);
+        group.guard_start();
+        group.ask_around();
         group.watch_leadership();
         Ok(group)
     }
@@ -240,42 +243,26 @@ impl RaftGroup {
     }
 
     /// Standing for election is voting for oneself: the gate of the start holds for it too.
-    fn guard_start(&self, suspect: Option<Suspect>) {
+    fn guard_start(&self) {
         let until = self.0.gate.start_until();
-        let trusted = self.0.gate.is_trusted();
-        if trusted && (until <= self.0.step.now() || bug!(self.0.config.faults, 42, true, false)) {
+        let open = until <= self.0.step.now() || bug!(self.0.config.faults, 42, true, false);
+        if self.is_trusted() && open {
             return;
         }
         self.raft().runtime_config().elect(false);
         let (weak, sleep) = (Rc::downgrade(&self.0), self.0.step.sleep_until(until));
-        let mut applied = self.0.machine.watch_applied();
-        let lost_to = suspect.and_then(|suspect| suspect.lost_to);
-        let end = self.0.log.borrow().last().map(|last| last.index);
         self.0.step.spawn_detached(async move {
             sleep.await;
-            if !trusted {
-                let reached = applied.wait_for(|at| match lost_to {
-                    Some(lost_to) => Some(lost_to) <= at.map(|at| at.index),
-                    None => end < at.map(|at| at.index),
-                });
-                if reached.await.is_err() {
-                    return;
-                }
-            }
-            if let Some(inner) = weak.upgrade() {
-                Self(inner).trust();
+            if let Some(group) = weak.upgrade().map(Self).filter(Self::is_trusted) {
+                group.raft().runtime_config().elect(true);
             }
         });
     }
 
-    /// This node may vote again: it has all that it may have acknowledged. Called by itself once a
-    /// leader's commits have passed what the disk lost; by an operator if no leader can be found
-    /// because every disk lost its tail.
-    pub fn trust(&self) {
-        if !self.is_trusted() {
-            self.0.gate.trust();
-            self.0.log.trust();
-        }
+    /// This node may vote again: it has all that it may have acknowledged, see `survey`.
+    pub(super) fn trust(&self) {
+        self.0.gate.trust();
+        self.0.log.trust();
         if self.0.gate.start_until() <= self.0.step.now() {
             self.raft().runtime_config().elect(true);
         }

@@ -267,6 +267,8 @@ pub enum RaftRequest {
     Vote(VoteAsk),
     /// The same, without binding anyone.
     PreVote(VoteAsk),
+    /// Where does your log end?
+    LogEnd,
     /// The leader hands its leadership to `to`.
     Transfer {
         /// The leader's vote.
@@ -310,6 +312,22 @@ pub struct VoteAsk {
     pub last_log: Option<LogPosition>,
     /// The leader asked for this election, so leases do not speak against it.
     pub transfer: bool,
+    /// The candidate has heard from every voter, from the one that is asked in this incarnation, and
+    /// nobody's log is longer than its own.
+    pub longest_since: Option<u64>,
+}
+
+/// Where a replica's log ends.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
+pub struct LogEnd {
+    /// The replica's incarnation.
+    pub incarnation: u64,
+    /// The term of its vote.
+    pub term: u64,
+    /// Whether it leads that term.
+    pub leads: bool,
+    /// Its last entry.
+    pub last_log: Option<LogPosition>,
 }
 
 /// What a replica answers.
@@ -332,6 +350,8 @@ pub enum RaftReply {
         /// The voter's last entry.
         last_log: Option<LogPosition>,
     },
+    /// The answer to [`RaftRequest::LogEnd`].
+    LogEnd(LogEnd),
     /// A transfer was accepted, or not.
     Transferred(bool),
     /// A part of a snapshot was taken.

@@ -13,6 +13,7 @@
 //! * A vote is durable before it leaves; an entry counts for this node once the sink said durable.
 //! * All entries that are not purged are in memory: reading the log never touches the disk.
 //! * The read lease ends before any voter of its quorum may grant another candidate.
+//! * A replica whose disk lost something votes only when it has all of it again, or for who has.
 //! * Nothing of openraft runs or is dropped outside [`crate::step::ambient`].
 //!
 //! # Source
@@ -34,6 +35,7 @@ mod receive;
 mod runtime;
 mod runtime_channel;
 pub mod status;
+mod survey;
 mod types;
 
 pub use error::{ChangeError, ProposeError, RaftError, ReadError};
@@ -44,7 +46,6 @@ pub use message::{
 };
 pub use ports::{
     AppliedState, ApplyAnswer, ApplyEntry, ApplyPayload, Durable, LogError, LogRecord, LogSink,
-    Ports, RecoveredLog, SnapshotError, SnapshotSink, SnapshotSource, StateMachine, Suspect,
-    Transport,
+    Ports, RecoveredLog, SnapshotError, SnapshotSink, SnapshotSource, StateMachine, Transport,
 };
 pub use status::{LeaderState, RaftStatus, Role};

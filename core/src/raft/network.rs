@@ -25,7 +25,7 @@ use openraft::{OptionalSend, errors};
 
 use super::convert;
 use super::machine::SnapshotHandle;
-use super::message::{Member, RaftMessage, RaftReply, RaftRequest, RequestId};
+use super::message::{LogEnd, Member, RaftMessage, RaftReply, RaftRequest, RequestId, VoteAsk};
 use super::ports::{SnapshotError, StateMachine, Transport};
 use super::types::{CommittedLeader, TypeConfig, Vote};
 use crate::base::buggify::Faults;
@@ -33,7 +33,7 @@ use crate::base::id::{NodeId, ShardId};
 use crate::base::limit;
 use crate::bug;
 use crate::step::StepHandle;
-use crate::step::channel::oneshot;
+use crate::step::channel::{oneshot, watch};
 
 /// The group's side of the wire; shared by all its clients and the receiving side.
 pub(super) struct Peers {
@@ -48,6 +48,10 @@ pub(super) struct Peers {
     pub(super) reply_timeout: Duration,
     pub(super) asked: Cell<u64>,
     pub(super) waiting: RefCell<BTreeMap<RequestId, Asked>>,
+    /// The incarnations of all other voters, if all were heard lately and nobody's log is longer.
+    pub(super) heard: RefCell<BTreeMap<NodeId, u64>>,
+    /// Counts the votes and pre-votes that this replica asked for.
+    pub(super) stood: watch::Sender<u64>,
 }
 
 pub(super) struct Asked {
@@ -97,6 +101,15 @@ impl Peers {
             Ok(Ok(Answer::Reply(reply))) => Ok(reply),
             Ok(Ok(Answer::Unreachable) | Err(oneshot::Canceled)) => Err(Silence::Unreachable),
             Err(crate::step::Elapsed) => Err(Silence::Timeout(wait)),
+        }
+    }
+
+    /// Where a peer's log ends; `None` if it does not say so in time.
+    pub(super) async fn log_end(&self, peer: NodeId) -> Option<LogEnd> {
+        let asked = self.ask(peer, self.next_id(), RaftRequest::LogEnd, self.reply_timeout).await;
+        match asked {
+            Ok(RaftReply::LogEnd(end)) => Some(end),
+            _ => None,
         }
     }
 
@@ -167,6 +180,15 @@ impl Client {
     /// The peer answered something else than what was asked: as good as lost.
     fn odd(&self) -> RPCError<TypeConfig> {
         RPCError::Network(NetworkError::from_string("peer refused or gave an odd answer"))
+    }
+
+    fn vote_ask(&self, rpc: &VoteRequest<TypeConfig>) -> VoteAsk {
+        self.peers.stood.send_if_modified(|count| {
+            *count += 1;
+            true
+        });
+        let longest_since = self.peers.heard.borrow().get(&self.target).copied();
+        VoteAsk { longest_since, ..convert::vote_ask(rpc) }
     }
 
     async fn ask(
@@ -259,7 +281,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let request = RaftRequest::Vote(convert::vote_ask(&rpc));
+        let request = RaftRequest::Vote(self.vote_ask(&rpc));
         let reply = self.ask(request, RPCTypes::Vote, option.hard_ttl()).await?;
         convert::vote_response(&reply).ok_or_else(|| self.odd())
     }
@@ -269,7 +291,7 @@ impl RaftNetworkV2<TypeConfig> for Client {
         rpc: VoteRequest<TypeConfig>,
         option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        let request = RaftRequest::PreVote(convert::vote_ask(&rpc));
+        let request = RaftRequest::PreVote(self.vote_ask(&rpc));
         let reply = self.ask(request, RPCTypes::Vote, option.hard_ttl()).await?;
         convert::vote_response(&reply).ok_or_else(|| self.odd())
     }

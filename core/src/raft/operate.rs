@@ -110,7 +110,8 @@ impl RaftGroup {
     /// Stands for election now, if this node has promised nobody anything: for the preferred
     /// successor of a leader whose node is dead. The term moves only if a majority would grant it.
     pub fn trigger_elect(&self) {
-        if !self.inner().gate.allows(self.inner().step.now(), None) {
+        let life = self.config().incarnation.0;
+        if !self.inner().gate.allows(self.inner().step.now(), life, None) {
             return;
         }
         let raft = self.raft().clone();

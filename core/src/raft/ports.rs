@@ -120,16 +120,9 @@ pub struct RecoveredLog {
     pub purged: Option<LogPosition>,
     /// The entries after `purged`, without a hole.
     pub entries: Vec<LogEntry>,
-    /// Set if the disk may have lost something that this node acknowledged: it then listens and
-    /// does not vote until a leader's commits have passed the loss.
-    pub suspect: Option<Suspect>,
-}
-
-/// What a log may lack.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Suspect {
-    /// The highest index known to be lost; if unknown, any commit after the log's end will do.
-    pub lost_to: Option<u64>,
+    /// Whether the disk may have lost something that this node acknowledged: it then listens and
+    /// does not vote until it certainly has that again.
+    pub suspect: bool,
 }
 
 impl RecoveredLog {
@@ -146,7 +139,7 @@ impl RecoveredLog {
                 self.purged = self.purged.max(Some(up_to));
             }
             LogRecord::Vote(ballot) => self.vote = Some(ballot),
-            LogRecord::Trusted => self.suspect = None,
+            LogRecord::Trusted => self.suspect = false,
         }
     }
 

@@ -84,6 +84,7 @@ impl RaftGroup {
                 let response = raft.pre_vote(convert::vote_rpc(ask)).await.ok()?;
                 Some(convert::vote_reply(&response))
             }
+            RaftRequest::LogEnd => Some(RaftReply::LogEnd(self.log_end())),
             RaftRequest::Transfer { ballot, to, last_log } => {
                 if ballot.node != from || !ballot.committed {
                     return None;
@@ -109,7 +110,8 @@ impl RaftGroup {
     }
 
     fn may_vote(&self, from: NodeId, ask: &VoteAsk) -> bool {
-        let open = self.inner().gate.allows(self.inner().step.now(), Some(ask));
+        let life = self.config().incarnation.0;
+        let open = self.inner().gate.allows(self.inner().step.now(), life, Some(ask));
         // B42: the gate is left out.
         ask.ballot.node == from
             && !ask.ballot.committed

@@ -18,9 +18,6 @@ pub fn check(world: &World) -> Result<(), Violation> {
     let slow = |what: String| Err(Violation::new(Oracle::Convergence, what));
     for host in world.hosts().values() {
         let Some(node) = &host.node else {
-            if host.damaged {
-                continue; // it stays down rather than serve what its disk lost
-            }
             return slow(format!("{} is down", host.id));
         };
         for (shard, status) in node.raft_status() {

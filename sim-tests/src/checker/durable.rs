@@ -90,6 +90,20 @@ impl DurableOracle {
         judge.expect(vote.map(|vote| vote.term) <= found, Oracle::Recovery, || {
             format!("{} restarts {shard} with vote {found:?}, durable was {vote:?}", host.id)
         });
+        self.whole(judge, host, shard, status, committed);
+    }
+
+    /// Looks at a replica that says it has all that it ever acknowledged: one that restarted, or one
+    /// whose disk lost something and that has just begun to vote again.
+    pub fn whole(
+        &self,
+        judge: &Judge,
+        host: &Host,
+        shard: ShardId,
+        status: &RaftStatus,
+        committed: Option<&BTreeMap<u64, u64>>,
+    ) {
+        let shadow = host.disk.shadow();
         let Some(node) = &host.node else { return };
         let have = |at: u64| {
             at <= index(status.purged).max(index(status.snapshot))
@@ -99,7 +113,7 @@ impl DurableOracle {
         let lost = committed.and_then(|committed| lost_entry(shadow, shard, committed, have));
         judge.expect(lost.is_none(), Oracle::Recovery, || {
             format!(
-                "{} restarts {shard} without {lost:?}, which is committed and was durable here; its \
+                "{} votes in {shard} without {lost:?}, which is committed and was durable here; its \
                  log ends at {:?}",
                 host.id, status.last_log
             )

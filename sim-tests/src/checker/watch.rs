@@ -46,9 +46,13 @@ impl Watch {
         };
         for (shard, status) in node.raft_changes(seen) {
             let old = self.seen.get(&(shard, id));
-            if old.is_none_or(|(life, _)| *life != host.life) {
-                let committed = self.raft.committed(shard);
-                self.durable.restarted(&self.judge, host, shard, &status, committed);
+            let committed = self.raft.committed(shard);
+            match old.filter(|(life, _)| *life == host.life) {
+                None => self.durable.restarted(&self.judge, host, shard, &status, committed),
+                Some((_, old)) if !old.trusted && status.trusted => {
+                    self.durable.whole(&self.judge, host, shard, &status, committed);
+                }
+                Some(_) => {}
             }
             let news = self.raft.check(&self.judge, host, shard, old, &status);
             let members = &status.membership.membership;

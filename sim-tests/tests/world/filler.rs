@@ -36,7 +36,20 @@ impl ClientScript for Filler {
 ///
 /// If that takes more than two simulated minutes, or a statement fails.
 pub(crate) fn fill(world: &mut World, tables: u32, inserts: u32) {
-    world.add_client(Box::new(Filler { step: 0, tables, inserts }));
+    run(world, Filler { step: 0, tables, inserts });
+}
+
+/// Adds rows to a world that was filled with one table and `before` rows.
+///
+/// # Panics
+///
+/// As [`fill`].
+pub(crate) fn add(world: &mut World, before: u32, inserts: u32) {
+    run(world, Filler { step: 1 + before, tables: 1, inserts: before + inserts });
+}
+
+fn run(world: &mut World, filler: Filler) {
+    world.add_client(Box::new(filler));
     let until = world.now() + Duration::from_secs(120);
     while !world.clients_done() {
         assert!(world.now() < until, "the client has not ended");

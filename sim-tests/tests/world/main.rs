@@ -2,5 +2,6 @@
 
 mod filler;
 mod install;
+mod lost;
 mod segments;
 mod smoke;

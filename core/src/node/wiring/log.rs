@@ -5,7 +5,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::super::outbox::Outbox;
 use crate::base::codec::{CodecError, from_versioned, to_versioned};
 use crate::base::id::ShardId;
-use crate::raft::ports::Suspect;
 use crate::raft::{
     Ballot, Durable, EntryKind, LogEntry, LogPosition, LogRecord, LogSink, RecoveredLog,
 };
@@ -78,9 +77,5 @@ pub(in super::super) fn recovered(group: &RecoveredGroup) -> Result<RecoveredLog
             payload: entry.payload.slice(1..),
         });
     }
-    let suspect = match group.trust {
-        Trust::Whole => None,
-        Trust::Torn { lost_to, .. } | Trust::Damaged { lost_to, .. } => Some(Suspect { lost_to }),
-    };
-    Ok(RecoveredLog { vote, purged, entries, suspect })
+    Ok(RecoveredLog { vote, purged, entries, suspect: group.trust != Trust::Whole })
 }

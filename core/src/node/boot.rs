@@ -13,7 +13,7 @@ use super::config::{CoreConfig, Seed};
 use super::duties;
 use super::effect::{HaltReason, LogLevel};
 use super::found;
-use super::host;
+use super::host::{self, ShardHost};
 use super::identity::{self, ClusterRecord, Identity};
 use super::input::DiskImage;
 use super::membership::Membership;
@@ -166,11 +166,26 @@ pub(super) async fn open_shards(shared: &Rc<Shared>, mut groups: RecoveredGroups
         };
         match opened {
             Ok(host) => {
+                tell_when_whole(shared, &host);
                 shared.hosts.borrow_mut().insert(descriptor.id, host);
             }
             Err(reason) => return shared.halt(reason),
         }
     }
+}
+
+/// Tells the operator that another node may be lost now.
+fn tell_when_whole(shared: &Rc<Shared>, host: &Rc<ShardHost>) {
+    if host.group.is_trusted() {
+        return;
+    }
+    let (group, weak, shard) = (host.group.clone(), Rc::downgrade(shared), host.shard);
+    shared.step.spawn_detached(async move {
+        group.made_whole().await;
+        if let Some(shared) = weak.upgrade() {
+            shared.log(LogLevel::Info, format!("{shard}: nothing is missing any more; it votes"));
+        }
+    });
 }
 
 /// Where this node's transactions come from.

@@ -68,6 +68,14 @@ impl RaftGroup {
         });
     }
 
+    /// Waits until nothing that this replica acknowledged is missing here.
+    pub async fn made_whole(&self) {
+        while !self.is_trusted() {
+            let pause = Duration::from_millis(self.config().election_timeout_ms);
+            self.inner().step.sleep(pause).await;
+        }
+    }
+
     /// One round of questions. `goal` is the end of a leader's log, once one has told it.
     async fn hear_all(&self, goal: &mut Option<LogPosition>) {
         let inner = self.inner();

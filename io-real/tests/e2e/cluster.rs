@@ -63,16 +63,21 @@ fn insist(server: &Server, statement: &str) -> String {
     }
 }
 
-#[test]
-fn three_nodes_agree_and_survive_the_loss_of_one() {
+/// Three nodes that serve, and what starts each again.
+fn cluster() -> (Vec<Member>, Vec<String>, Vec<Server>) {
     let peers = free_addresses();
     let members = members(&peers);
     let starting: Vec<Starting> = members.iter().map(Member::start).collect();
-    let first = &members[0].directory;
-    let init = run(first, &["init", "--peer-addr", &peers[0]]);
+    let init = run(&members[0].directory, &["init", "--peer-addr", &peers[0]]);
     assert_eq!(init.status.code(), Some(0), "{init:?}");
-    let mut servers: Vec<Server> = starting.into_iter().map(Starting::ready).collect();
-    let again = run(first, &["init", "--peer-addr", &peers[1]]);
+    let servers = starting.into_iter().map(Starting::ready).collect();
+    (members, peers, servers)
+}
+
+#[test]
+fn three_nodes_agree_and_survive_the_loss_of_one() {
+    let (members, peers, mut servers) = cluster();
+    let again = run(&members[0].directory, &["init", "--peer-addr", &peers[1]]);
     assert_eq!(again.status.code(), Some(1), "{again:?}");
     assert!(String::from_utf8_lossy(&again.stderr).contains("already"), "{again:?}");
 
@@ -90,4 +95,24 @@ fn three_nodes_agree_and_survive_the_loss_of_one() {
 
     let back = members[0].start().ready();
     assert_eq!(insist(&back, "SELECT count(*) FROM t"), "4\n");
+}
+
+/// A bit of a log has flipped: the node fetches what it lost, and then is needed for a majority.
+#[test]
+fn a_damaged_log_is_fetched_again() {
+    let (members, _, mut servers) = cluster();
+    insist(&servers[0], "CREATE TABLE t (id int PRIMARY KEY, v text)");
+    for id in 0..20 {
+        insist(&servers[0], &format!("INSERT INTO t VALUES ({id}, 'needle {id}')"));
+    }
+    servers.remove(2).kill();
+    insist(&servers[0], "INSERT INTO t VALUES (20, 'while it was away')");
+    members[2].directory.damage("needle 7");
+    let back = members[2].start().ready();
+    back.wait_for_log("what the disk lost is fetched again");
+    assert_eq!(insist(&back, "SELECT count(*) FROM t"), "21\n");
+    back.wait_for_log("nothing is missing any more");
+    servers.remove(0).kill();
+    insist(&back, "INSERT INTO t VALUES (21, 'with its vote')");
+    assert_eq!(insist(&servers[0], "SELECT count(*) FROM t WHERE v LIKE 'needle %'"), "20\n");
 }

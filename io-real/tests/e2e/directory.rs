@@ -74,3 +74,21 @@ fn a_newer_format_is_refused() {
     assert_eq!(output.status.code(), Some(73), "{output:?}");
     sentence(&output);
 }
+
+/// Nobody else has what the disk lost: the node does not start, and leaves the log as it is.
+#[test]
+fn a_damaged_log_of_the_only_node_is_refused_and_left_alone() {
+    let directory = Directory::new();
+    let server = Server::single(&directory);
+    server.psql("CREATE TABLE t (v text)");
+    for id in 0..20 {
+        server.psql(&format!("INSERT INTO t VALUES ('needle {id}')"));
+    }
+    assert_eq!(server.terminate(), Some(0));
+    directory.damage("needle 7");
+    let before = fs::read(directory.segment()).unwrap();
+    let output = start(&directory, "127.0.0.1:0");
+    assert_eq!(output.status.code(), Some(73), "{output:?}");
+    assert!(sentence(&output).contains("acknowledged entries are lost"), "{output:?}");
+    assert!(fs::read(directory.segment()).unwrap() == before, "the evidence was overwritten");
+}

@@ -33,6 +33,23 @@ impl Directory {
     pub(crate) fn data(&self) -> String {
         self.0.join("data").display().to_string()
     }
+
+    /// The first segment of the log.
+    pub(crate) fn segment(&self) -> PathBuf {
+        let folder = self.0.join("data/cluster/metadata/raft");
+        let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+        let is_segment = |path: &PathBuf| path.extension().is_some_and(|it| it == "log");
+        files.filter(is_segment).min().expect("there is a log")
+    }
+
+    /// Flips a bit of a text that a durable entry of the log holds.
+    pub(crate) fn damage(&self, text: &str) {
+        let path = self.segment();
+        let mut bytes = fs::read(&path).unwrap();
+        let at = bytes.windows(text.len()).position(|window| window == text.as_bytes());
+        bytes[at.expect("the log holds the text")] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
 }
 
 impl Drop for Directory {

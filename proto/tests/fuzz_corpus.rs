@@ -10,7 +10,8 @@ use shardforge_core::node::identity::Member;
 use shardforge_core::node::input::PeerFrame;
 use shardforge_core::node::message::{Hello, PeerMessage};
 use shardforge_core::raft::message::{
-    Ballot, EntryKind, LogEntry, LogPosition, RaftMessage, RaftReply, RaftRequest, RequestId,
+    Ballot, EntryKind, LogEnd, LogEntry, LogPosition, RaftMessage, RaftReply, RaftRequest,
+    RequestId, VoteAsk,
 };
 use shardforge_core::replica::error::ReplicaError;
 use shardforge_proto::fuzz::{peer_frame, pgwire_frame};
@@ -66,6 +67,10 @@ fn seeds_are_frames_of_this_version() {
     let member = Member { peer_addr: "n1:7432".into(), sql_addr: "n1:5432".into(), insecure: true };
     let hello = Hello { member, cluster: ClusterId(0), empty: true, answer_wanted: true };
     let reply = RaftMessage::Reply { id: transfer, reply: RaftReply::HigherVote(ballot) };
+    let ask = VoteAsk { ballot, last_log: Some(position), transfer: false, longest_since: Some(4) };
+    let end = LogEnd { incarnation: 4, term: 3, leads: true, last_log: Some(position) };
+    let end = RaftMessage::Reply { id: transfer, reply: RaftReply::LogEnd(end) };
+    let asked = [RaftRequest::LogEnd, RaftRequest::Vote(ask)].map(raft);
     let refused = Err(ReplicaError::NotLeader { hint: None });
     let seeds = [
         ("hello", frame(&[PeerMessage::Hello(hello)])),
@@ -73,6 +78,7 @@ fn seeds_are_frames_of_this_version() {
         ("snapshot", frame(&[raft(chunk), PeerMessage::Raft(ShardId(1), reply)])),
         ("calls", frame(&[PeerMessage::Beat, PeerMessage::Response { id: 4, result: refused }])),
         ("status", frame(&[PeerMessage::StatusWanted { id: 5 }, PeerMessage::Forget { id: 6 }])),
+        ("votes", frame(&[asked.as_slice(), &[PeerMessage::Raft(ShardId(1), end)]].concat())),
         ("empty_frame", frame(&[])),
     ];
     for (name, bytes) in seeds {

@@ -267,8 +267,6 @@ pub enum RaftRequest {
     Vote(VoteAsk),
     /// The same, without binding anyone.
     PreVote(VoteAsk),
-    /// Where does your log end?
-    LogEnd,
     /// The leader hands its leadership to `to`.
     Transfer {
         /// The leader's vote.
@@ -301,6 +299,8 @@ pub enum RaftRequest {
         /// How many chunks there were.
         chunks: u32,
     },
+    /// Where does your log end?
+    LogEnd,
 }
 
 /// A candidate's question.
@@ -350,8 +350,6 @@ pub enum RaftReply {
         /// The voter's last entry.
         last_log: Option<LogPosition>,
     },
-    /// The answer to [`RaftRequest::LogEnd`].
-    LogEnd(LogEnd),
     /// A transfer was accepted, or not.
     Transferred(bool),
     /// A part of a snapshot was taken.
@@ -360,6 +358,8 @@ pub enum RaftReply {
     SnapshotInstalled(Ballot),
     /// Not now; ask again later.
     Refused,
+    /// The answer to [`RaftRequest::LogEnd`].
+    LogEnd(LogEnd),
 }
 
 #[cfg(test)]

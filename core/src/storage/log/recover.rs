@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 
-use super::format::{BLOCK_BYTES, Body, Expected, Found, Header, chain_origin, decode};
+use super::format::{BLOCK_BYTES, Body, Expected, Found, Header, chain_origin, decode, padded};
 use super::record::{KIND_ENTRY, LogRecord, NODE, NUMBER_MAX};
 use super::replay::{Copies, RecoveredGroup, Replay, Trust};
 use super::usage::Usage;
@@ -413,9 +413,13 @@ impl<'a> Walk<'a> {
     }
 
     fn end(&self, torn: Option<TornTail>, planted: bool) -> End {
+        let len = self.segments.get(&self.at.0).map_or(0, Bytes::len);
+        // A damaged batch may say that it goes on behind the segment's end: the next batch may also
+        // open the next segment.
+        let (segment, offset) = if padded(len) < self.at.1 { (self.at.0 + 1, 0) } else { self.at };
         End {
-            segment: self.at.0,
-            offset: self.at.1,
+            segment,
+            offset,
             sequence: self.expected.sequence,
             chain: self.expected.chain,
             sealed: self.sealed,

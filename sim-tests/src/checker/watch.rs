@@ -85,10 +85,16 @@ mod tests {
         plan.events.push((Duration::from_secs(1), Fault::Compact(ids[0])));
         plan.events.push((Duration::from_secs(2), crash));
         plan.events.push((Duration::from_secs(4), Fault::Partition(vec![ids[2]])));
+        // A disk that lost something: whether a replica votes changes, and nothing else with it.
+        plan.events.push((Duration::from_millis(4_500), Fault::Heal));
+        for flip in 0..4 {
+            let at = Duration::from_millis(5_000 + 800 * flip);
+            plan.events.push((at, Fault::Flip(ids[1], Duration::from_millis(100))));
+        }
         let mut world = World::new(1, &Cluster::of(3), &plan, Trace::default());
         let mut seen: BTreeMap<(NodeId, ShardId), RaftStatus> = BTreeMap::new();
-        let changes = Rc::new(Cell::new(0));
-        let counted = Rc::clone(&changes);
+        let (changes, distrusted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(false)));
+        let (counted, doubted) = (Rc::clone(&changes), Rc::clone(&distrusted));
         world.observe(Box::new(move |hosts, id| {
             let Some(node) = hosts[&id].node.as_ref() else { return };
             let told = node.raft_changes(|shard| seen.get(&(id, shard)));
@@ -96,11 +102,13 @@ mod tests {
             changed.retain(|(shard, status)| seen.get(&(id, *shard)) != Some(status));
             assert_eq!(told, changed);
             counted.set(counted.get() + told.len());
+            doubted.set(doubted.get() || told.iter().any(|(_, status)| !status.trusted));
             seen.extend(told.into_iter().map(|(shard, status)| ((id, shard), status)));
         }));
         world.init();
         world.schedule(&plan);
-        world.run_for(Duration::from_secs(6));
+        world.run_for(Duration::from_secs(10));
+        assert!(distrusted.get(), "no flip hit an entry");
         assert!(100 < changes.get(), "hardly anything changed, so this proves little");
     }
 }

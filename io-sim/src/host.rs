@@ -39,6 +39,8 @@ pub struct Host {
     pub halted: Option<HaltReason>,
     /// The true time at which it last handled an input.
     pub truth: Mono,
+    /// Frames that it sent to other nodes, in all lives.
+    pub frames_sent: u64,
     /// Votes that it granted in this life.
     pub granted: Vec<(ShardId, Ballot)>,
     /// Answers to operators.
@@ -64,6 +66,7 @@ impl Host {
             serving: false,
             halted: None,
             truth: Mono::ZERO,
+            frames_sent: 0,
             granted: Vec::new(),
             answers: BTreeMap::new(),
             config,

@@ -72,6 +72,7 @@ impl World {
     fn send_frame(&mut self, from: NodeId, to: NodeId, frame: PeerFrame) {
         if let Some(host) = self.hosts.get_mut(&from) {
             host.note_grants(&frame);
+            host.frames_sent += 1;
         }
         for latency in self.net.send(&mut self.net_rng, from, to) {
             self.after(latency, Event::Frame(to, frame.clone()));

@@ -87,6 +87,8 @@ impl GroupConfig {
             election_timeout_min: self.election_timeout_ms,
             election_timeout_max: lease_ms,
             heartbeat_interval: self.heartbeat_ms,
+            // See `beat`.
+            enable_heartbeat: false,
             max_payload_entries: limit::APPEND_ENTRIES_MAX as u64,
             max_append_entries: Some(limit::APPEND_ENTRIES_MAX as u64),
             snapshot_policy: SnapshotPolicy::Never,
@@ -227,6 +229,7 @@ impl RaftGroup {
         group.raft().run();
         group.guard_start();
         group.ask_around();
+        group.beat();
         group.watch_leadership();
         Ok(group)
     }

@@ -21,6 +21,7 @@
 //! Ongaro, *Consensus: Bridging Theory and Practice*, 2014 (pre-vote, leases, transfer); openraft
 //! 0.10.0-alpha.37.
 
+mod beat;
 mod convert;
 pub mod error;
 mod gate;

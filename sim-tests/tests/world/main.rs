@@ -1,6 +1,7 @@
 //! Scenarios in the world.
 
 mod filler;
+mod idle;
 mod install;
 mod lost;
 mod segments;

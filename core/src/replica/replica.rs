@@ -283,8 +283,14 @@ impl Replica {
         leader.term == term && leader.serving
     }
 
+    /// Where to ask instead. Who has just been elected and has not applied its no-op yet is the right
+    /// one to ask, a little later.
     pub(super) fn not_leader(&self) -> ReplicaError {
-        ReplicaError::NotLeader { hint: self.ports.consensus.leader() }
+        let consensus = &self.ports.consensus;
+        match consensus.leader() {
+            Some(_) if consensus.leads() => ReplicaError::NotReady,
+            hint => ReplicaError::NotLeader { hint },
+        }
     }
 
     /// Whether what was begun in `term` may go on.

@@ -19,6 +19,8 @@ use crate::shard::cache::ShardCache;
 
 /// A node that has not answered after this has probably not heard us. Longer than a lock's time slice.
 const ATTEMPT: Duration = Duration::from_millis(1_500);
+/// The same of a node that is asked only because nobody is known to lead: it may be the one that is gone.
+const GUESS: Duration = Duration::from_millis(200);
 const BACKOFF_MIN: Duration = Duration::from_millis(2);
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
 
@@ -98,7 +100,8 @@ impl Router {
             let now = self.clock.now().mono;
             let Some(to) = self.target(shard, failures) else { return Err(SendError::Unavailable) };
             let call = self.calls.call(to, request.clone());
-            let until = deadline.min(now + ATTEMPT);
+            let guessed = self.cache.leader(shard).is_none() && repeat == Repeat::Freely;
+            let until = deadline.min(now + if guessed { GUESS } else { ATTEMPT });
             let answer = within(&*self.clock, until, call).await.unwrap_or(Err(CallError::Lost));
             match answer {
                 Ok(response) => {

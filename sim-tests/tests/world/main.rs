@@ -6,3 +6,4 @@ mod install;
 mod lost;
 mod segments;
 mod smoke;
+mod stopped;

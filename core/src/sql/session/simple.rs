@@ -113,5 +113,8 @@ fn shown(mut error: SqlError) -> SqlError {
 
 /// Statements that make or end a block themselves.
 pub(super) fn is_control(statement: &Statement) -> bool {
-    matches!(statement, Statement::Begin(_) | Statement::Commit { .. } | Statement::Rollback { .. })
+    matches!(
+        statement,
+        Statement::Begin { .. } | Statement::Commit { .. } | Statement::Rollback { .. }
+    )
 }

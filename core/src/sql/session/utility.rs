@@ -29,7 +29,10 @@ impl Session {
         statement: &Statement,
     ) -> Result<Completion, SqlError> {
         let tag = match statement {
-            Statement::Begin(modes) => self.begin(modes),
+            Statement::Begin { modes, start } => {
+                self.begin(modes);
+                if *start { "START TRANSACTION".to_owned() } else { "BEGIN".to_owned() }
+            }
             Statement::Commit { chain } => self.end_block(true, *chain).await?,
             Statement::Rollback { chain } => self.end_block(false, *chain).await?,
             Statement::Set(setting) => self.set(setting)?,
@@ -44,17 +47,16 @@ impl Session {
         Ok(Completion::Tag(tag))
     }
 
-    fn begin(&mut self, asked: &TransactionModes) -> String {
+    fn begin(&mut self, asked: &TransactionModes) {
         if self.transactions.block == Block::Explicit {
             self.warn(
                 sqlstate::ACTIVE_SQL_TRANSACTION,
                 "there is already a transaction in progress",
             );
-            return "BEGIN".to_owned();
+            return;
         }
         let modes = merged(self.default_modes(), asked);
         self.transactions.enter(Block::Explicit, Some(modes));
-        "BEGIN".to_owned()
     }
 
     async fn end_block(&mut self, commit: bool, chain: bool) -> Result<String, SqlError> {

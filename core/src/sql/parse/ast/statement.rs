@@ -42,7 +42,12 @@ pub enum Statement {
         cascade: bool,
     },
     /// `BEGIN`, `START TRANSACTION`
-    Begin(TransactionModes),
+    Begin {
+        /// The modes.
+        modes: TransactionModes,
+        /// Whether the words were `START TRANSACTION`: the command's tag repeats them.
+        start: bool,
+    },
     /// `COMMIT`, `END`
     Commit {
         /// `AND CHAIN`

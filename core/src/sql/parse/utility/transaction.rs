@@ -12,11 +12,11 @@ pub(super) fn statement(cursor: &mut Cursor<'_>, word: &str) -> Result<Statement
     match word {
         "start" => {
             cursor.expect("transaction")?;
-            Ok(Statement::Begin(modes(cursor, true)?))
+            Ok(Statement::Begin { modes: modes(cursor, true)?, start: true })
         }
         "begin" => {
             block_word(cursor);
-            Ok(Statement::Begin(modes(cursor, true)?))
+            Ok(Statement::Begin { modes: modes(cursor, true)?, start: false })
         }
         "commit" | "end" => {
             if cursor.at_word("prepared") {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use shardforge_core::node::effect::HaltReason;
 use shardforge_core::node::input::{Input, OperatorRequest};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::driver::{Cell, Door, Driver};
@@ -56,6 +57,10 @@ pub struct Setting {
     /// Becomes true when the node is to drain.
     pub stop: watch::Receiver<bool>,
 }
+
+/// How often the node's thread is looked at, and how late that look may be before the log says so.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+const STOOD_STILL: Duration = Duration::from_millis(500);
 
 /// Runs a node until it halts. Must run where tasks can be spawned locally: in a
 /// `LocalRuntime` or a `LocalSet`.
@@ -104,6 +109,7 @@ where
         pgwire::serve(ports.sql, Rc::clone(&door), setting.connections_max, setting.stop.clone());
     tokio::task::spawn_local(clients);
     tokio::task::spawn_local(announce(door.serving(), on_serving));
+    let watch = tokio::task::spawn_local(watch_thread());
 
     let drained = drain(Rc::clone(&door), setting.stop, setting.drain_timeout);
     // A task, so that its wakes stay in the runtime's queue: those of the future that a runtime blocks
@@ -116,6 +122,7 @@ where
         reason = drained => reason,
     };
     running.abort();
+    watch.abort();
     // Nobody listens any more if all ports are gone.
     let _ = ended.send(true);
     match reason {
@@ -142,6 +149,19 @@ async fn receive_frames(
     while let Some(frame) = frames.recv().await {
         door.metrics().peer_frames_received.inc();
         door.give(Input::PeerMessageReceived(frame));
+    }
+}
+
+/// Says when the node's thread stood still: the process was stopped, the machine has no time for it, or
+/// a store made it wait.
+async fn watch_thread() {
+    loop {
+        let due = Instant::now() + LOOK_EVERY;
+        tokio::time::sleep_until(due).await;
+        let late = Instant::now() - due;
+        if STOOD_STILL <= late {
+            tracing::warn!(ms = late.as_millis(), "the node's thread stood still");
+        }
     }
 }
 

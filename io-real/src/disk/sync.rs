@@ -6,12 +6,15 @@
 use std::io;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use shardforge_core::storage::log::{LogFile, LogWrite};
 
 use super::files::LogFiles;
 use crate::metrics::LogMetrics;
+
+/// A sync that takes longer holds up whoever commits: the log says so.
+const SLOW_SYNC: Duration = Duration::from_millis(500);
 
 /// What became of appends.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -145,7 +148,11 @@ fn finish(gathered: &Gathered, files: &mut LogFiles, counters: &LogMetrics) -> i
     let start = Instant::now();
     let calls = files.sync()?;
     if 0 < calls {
-        let ns = u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let took = start.elapsed();
+        if SLOW_SYNC <= took {
+            tracing::warn!(ms = took.as_millis(), "a sync of the log was slow: look at the disk");
+        }
+        let ns = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         counters.sync_ns.inc_by(ns);
         let longest = i64::try_from(ns).unwrap_or(i64::MAX);
         if counters.sync_ns_max.get() < longest {

@@ -17,8 +17,8 @@ cd -- "$root"
 stages=(setup fmt clippy house core sim crates archive server-clippy server symbols e2e fuzz)
 known=("${stages[@]}" docs)
 not_server=(--workspace --exclude shardforge-io-real)
-server=(--profile ci -p shardforge-io-real)
-server_binary=$CARGO_TARGET_DIR/ci/shardforge
+server=(--release -p shardforge-io-real)
+server_binary=$CARGO_TARGET_DIR/release/shardforge
 export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-auto}
 
 usage() { sed -n '2,11s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"; }
@@ -34,7 +34,7 @@ about() {
         crates) echo "tests of the other crates" ;;
         archive) echo "RocksDB, once per machine" ;;
         server-clippy) echo "clippy of the server, warnings denied" ;;
-        server) echo "build of the server, profile ci" ;;
+        server) echo "build of the server" ;;
         symbols) echo "no simulated clock and no planted bug in the server" ;;
         e2e) echo "the server's tests: real processes, psql, pgbench" ;;
         fuzz) echo "fuzz corpora, then 20 s of discovery a target" ;;

@@ -1,4 +1,4 @@
-//! Three real nodes, broken under load: `chaos --bin target/ci/shardforge --mode kill --secs 120`.
+//! Three real nodes, broken under load: `chaos --bin target/release/shardforge --mode kill --secs 120`.
 //!
 //! Exit code 0: every promise was kept; 1: one was broken; 2: the run was none. The directory of a
 //! run that did not end with 0 stays for inspection.

@@ -80,6 +80,8 @@ pub struct Campaign {
 const RANGE: u64 = 100_000;
 /// Ranges.
 pub const RANGES: u64 = 3;
+/// A long run over clean seeds says after so many that it goes on.
+const TELL_EVERY: usize = 100;
 /// The median of seeds needed must be at most this.
 pub const MEDIAN_MAX: u64 = 50;
 
@@ -208,7 +210,12 @@ pub fn run(bugs: &[u16], campaign: &Campaign, mut told: impl FnMut(&str) + Send)
     }
     let clean = |seed| (seed, traced(&Run::of(seed, Depth::Everything), campaign));
     share(seeds.into_iter().collect(), campaign.jobs, clean, |(seed, result)| match result {
-        Ok(report) => results.clean.push(report),
+        Ok(report) => {
+            results.clean.push(report);
+            if results.clean.len().is_multiple_of(TELL_EVERY) {
+                told(&format!("{} seeds clean", results.clean.len()));
+            }
+        }
         Err(finding) => {
             told(&format!("clean seed {seed}: {}", short(&finding.violation.to_string())));
             results.unclean.push((seed, finding));

@@ -55,6 +55,7 @@ sim|has cc|gcc|links every Rust program, and compiles ring's assembly
 sim|has_libc_headers|libc6-dev|the C library's headers
 server|has g++|g++|compiles RocksDB, and libFuzzer for the fuzz targets
 server|has ar|binutils|archives RocksDB; nm checks the server's symbols
+server|has make|make|builds jemalloc, the server's allocator
 server|has_libclang|libclang-dev|bindgen reads RocksDB's C header with it
 server|has psql|postgresql-client|psql, to talk to a node
 test|has_postgres|postgresql-15|PostgreSQL, which the benchmarks measure beside us

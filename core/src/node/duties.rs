@@ -8,7 +8,7 @@ use super::input::OperatorAnswer;
 use super::message::PeerMessage;
 use super::node::refused;
 use super::shared::Shared;
-use super::status::ClusterStatus;
+use super::status::{ClusterStatus, ReplicaStatus, ShardStatus};
 use crate::base::id::{NodeId, ShardId, Token};
 
 const GREET_EVERY: Duration = Duration::from_millis(200);
@@ -115,18 +115,24 @@ pub(super) fn answer_status(shared: &Rc<Shared>, token: Token) {
     });
 }
 
-/// A leader knows most of its shard; else who knows the newest term.
+/// A leader knows most of its shard; else who knows the newest term. How far a replica has applied, only
+/// its own node knows.
 fn merge(status: &mut ClusterStatus, other: ClusterStatus) {
-    for theirs in other.shards {
+    for mut theirs in other.shards {
         match status.shards.iter_mut().find(|ours| ours.id == theirs.id) {
             None => status.shards.push(theirs),
             Some(ours) => {
-                let leads = |shard: &super::status::ShardStatus| {
-                    let led = |r: &&super::status::ReplicaStatus| 0 < r.match_index;
+                let leads = |shard: &ShardStatus| {
+                    let led = |r: &&ReplicaStatus| 0 < r.match_index;
                     shard.replicas.iter().filter(led).count()
                 };
                 if (ours.term, leads(ours)) < (theirs.term, leads(&theirs)) {
-                    *ours = theirs;
+                    std::mem::swap(ours, &mut theirs);
+                }
+                for replica in &mut ours.replicas {
+                    let same = |r: &&ReplicaStatus| r.node == replica.node;
+                    let applied = theirs.replicas.iter().find(same).map_or(0, |r| r.applied_index);
+                    replica.applied_index = replica.applied_index.max(applied);
                 }
             }
         }
@@ -158,4 +164,35 @@ pub(super) fn drain(shared: &Rc<Shared>, token: Token) {
         shared.outbox.push(Effect::AnswerOperator { token, answer: OperatorAnswer::Done });
         shared.halt(HaltReason::Drained);
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `node` says of a shard that n1 leads.
+    fn answer(node: u32) -> ClusterStatus {
+        let replicas = (1..=3).map(|id| ReplicaStatus {
+            node: NodeId::machine(id),
+            role: if id == 1 { "leader".to_owned() } else { "follower".to_owned() },
+            match_index: if node == 1 || id == node { 40 } else { 0 },
+            applied_index: if id == node { 30 + u64::from(id) } else { 0 },
+            lag_entries: 0,
+        });
+        let leader = Some(NodeId::machine(1));
+        let replicas = replicas.collect();
+        let shard = ShardStatus { id: ShardId(1), epoch: 1, leader, term: 2, replicas };
+        ClusterStatus { shards: vec![shard], ..ClusterStatus::default() }
+    }
+
+    #[test]
+    fn each_node_tells_how_far_its_own_replica_has_applied() {
+        for first in 1..=3 {
+            let mut status = answer(first);
+            (1..=3).filter(|node| *node != first).for_each(|node| merge(&mut status, answer(node)));
+            let replicas = status.shards[0].replicas.iter();
+            let shown: Vec<_> = replicas.map(|r| (r.match_index, r.applied_index)).collect();
+            assert_eq!(shown, [(40, 31), (40, 32), (40, 33)], "asked n{first}");
+        }
+    }
 }

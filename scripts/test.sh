@@ -14,7 +14,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"
 cd -- "$root"
 
 # `docs` exists too, and is to join these once it has been seen to pass.
-stages=(setup fmt clippy house core sim crates archive server-clippy server symbols e2e fuzz)
+stages=(setup fmt archive clippy house tests server symbols e2e fuzz)
 known=("${stages[@]}" docs)
 not_server=(--workspace --exclude shardforge-io-real)
 server=(--release -p shardforge-io-real)
@@ -27,13 +27,10 @@ about() {
     case $1 in
         setup) echo "the system packages that the tests need" ;;
         fmt) echo "cargo fmt --check" ;;
-        clippy) echo "clippy of every crate but the server, warnings denied" ;;
+        clippy) echo "clippy of every crate, warnings denied" ;;
         house) echo "house rules and purity of the core" ;;
-        core) echo "the core's own tests" ;;
-        sim) echo "the simulator: cargo test -p sim-tests" ;;
-        crates) echo "tests of the other crates" ;;
+        tests) echo "all tests but the server's: the core, the simulator, the other crates" ;;
         archive) echo "RocksDB, once per machine" ;;
-        server-clippy) echo "clippy of the server, warnings denied" ;;
         server) echo "build of the server" ;;
         symbols) echo "no simulated clock and no planted bug in the server" ;;
         e2e) echo "the server's tests: real processes, psql, pgbench" ;;
@@ -49,21 +46,15 @@ stage_fmt() {
     [[ ! -f fuzz/Cargo.toml ]] || cargo fmt --manifest-path fuzz/Cargo.toml --all --check
 }
 
-stage_clippy() { cargo clippy --locked "${not_server[@]}" --all-targets -- -D warnings; }
+stage_clippy() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
 
-stage_house() { cargo test --locked -p shardforge-core --test house --test purity; }
+# One selection of packages for all of these: another one, such as `-p shardforge-core`, asks for other
+# features of common crates, and cargo compiles them, and the core, once more.
+stage_house() { cargo test --locked "${not_server[@]}" --test house --test purity; }
 
-stage_core() { cargo test --locked -p shardforge-core; }
-
-stage_sim() { cargo test --locked -p sim-tests; }
-
-stage_crates() {
-    cargo test --locked "${not_server[@]}" --exclude shardforge-core --exclude sim-tests
-}
+stage_tests() { cargo test --locked "${not_server[@]}"; }
 
 stage_archive() { "$here/rocksdb-archive.sh" >/dev/null; }
-
-stage_server-clippy() { cargo clippy --locked "${server[@]}" --all-targets -- -D warnings; }
 
 stage_server() { cargo build --locked "${server[@]}" --bin shardforge; }
 
@@ -143,7 +134,7 @@ verdict() { [[ $1 == 0 ]] && echo ok || echo FAILED; }
 for stage in "${stages[@]}"; do
     printf '\n== %s: %s\n' "$stage" "$(about "$stage")"
     stage_began=$SECONDS
-    case $stage in server-clippy | server | e2e | docs) use_rocksdb_archive ;; esac
+    case $stage in clippy | server | e2e | docs) use_rocksdb_archive ;; esac
     set +e
     (set -e; "stage_$stage")
     code=$?

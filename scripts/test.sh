@@ -6,8 +6,8 @@
 # Stops at the first stage that fails, and ends with a table of stages and seconds. A tool that a
 # test needs is installed by the set-up; nothing is skipped because it is missing.
 #
-# Two profiles, each for its own crates: `dev` for everything but the server, `release` for the server,
-# its clippy and its tests: what start.sh builds. A third would compile several hundred crates once more.
+# Two profiles: `release` for the server and its tests, which is what start.sh builds, and `dev` for all
+# else. A third would compile several hundred crates once more.
 
 set -euo pipefail
 source "$(dirname -- "${BASH_SOURCE[0]}")/env.sh"

@@ -19,8 +19,8 @@ fn frames_a_second(shards: u32) -> u64 {
     (sent(&world) - before) / 10
 }
 
-/// A frame every 50 ms and its answer on each of six ways, and a few for liveness and the clock: as
-/// many as with one group whose leader is elsewhere than the other's, or twice what one leader needs.
+/// At most a frame every 50 ms and an answer to one on each of the six ways between three nodes, 40 a
+/// second, and a few for liveness and the clock.
 #[test]
 fn heartbeats_of_many_groups_share_frames() {
     let (few, many) = (frames_a_second(1), frames_a_second(12));

@@ -310,13 +310,18 @@ impl SimGroup {
         }
     }
 
+    /// Elected for another term, of which nothing is applied yet.
+    pub(crate) fn elect(&self) {
+        self.serving.set(false);
+        self.term.set(self.term.get() + 1);
+    }
+
     /// Ends the term. A prefix of what is in flight survives, and nobody is told.
     pub(crate) async fn change_leader(self: Rc<Self>) {
         if !self.serving.get() {
             return;
         }
-        self.serving.set(false);
-        self.term.set(self.term.get() + 1);
+        self.elect();
         let mut survivors: Vec<InFlight> = self.log.borrow_mut().drain(..).collect();
         let kept = self.sim.below(survivors.len() as u64 + 1) as usize;
         for lost in survivors.drain(kept..) {
@@ -400,6 +405,6 @@ impl Consensus for SimGroup {
         self.serving.get()
     }
     fn leader(&self) -> Option<NodeId> {
-        self.serving.get().then_some(NODE)
+        Some(NODE)
     }
 }

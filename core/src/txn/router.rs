@@ -21,6 +21,9 @@ use crate::shard::cache::ShardCache;
 const ATTEMPT: Duration = Duration::from_millis(1_500);
 /// The same of a node that is asked only because nobody is known to lead: it may be the one that is gone.
 const GUESS: Duration = Duration::from_millis(200);
+/// After so many failures, half a second of pauses, a leader that is still not ready is one among others
+/// again: it may be cut off from those who have elected another.
+const UNREADY_MAX: u32 = 8;
 const BACKOFF_MIN: Duration = Duration::from_millis(2);
 const BACKOFF_DOUBLINGS_MAX: u32 = 6;
 
@@ -115,7 +118,13 @@ impl Router {
                     }
                 }
                 Err(CallError::NotSent) => self.cache.forget_leader(shard, to),
-                Err(CallError::Refused(error)) => self.judge(shard, to, error, repeat)?,
+                Err(CallError::Refused(error)) => {
+                    if error == ReplicaError::NotReady && (failures + 1).is_multiple_of(UNREADY_MAX)
+                    {
+                        self.cache.forget_leader(shard, to);
+                    }
+                    self.judge(shard, to, error, repeat)?;
+                }
             }
             failures += 1;
             if deadline <= self.clock.now().mono {

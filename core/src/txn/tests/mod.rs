@@ -4,5 +4,6 @@
 mod golden;
 mod history;
 mod protocol;
+mod router;
 mod session;
 mod world;

@@ -36,18 +36,24 @@ pub enum Fault {
     CrashLeader(ShardId, Duration),
     /// All but the shard's leader are killed, and are back at once.
     KillFollowers(ShardId, Duration),
-    /// One follower is cut off from the shard's leader, and a while later, when it stands for election
-    /// in vain, [`Fault::CutAndKill`] strikes: a switch fails port by port, and takes a rack with it.
-    CutAndKillFollowers(ShardId, Duration),
+    /// One follower is cut off from the shard's leader, and all nodes from their clients. A while later,
+    /// when it stands for election, [`Fault::CutAndKill`] strikes: a switch fails port by port, and takes
+    /// a rack with it. If the follower has missed an entry by then, nobody would vote for it: so often it
+    /// is all tried again.
+    CutAndKillFollowers(ShardId, Duration, u32),
     /// A node is cut off from all others, and all but it and one more are killed, and are back at once:
     /// who has forgotten whom it heard is asked for its vote by the one that was spared.
     CutAndKill {
+        /// Whose leader.
+        shard: ShardId,
         /// Who is cut off.
         leader: NodeId,
         /// Who goes on.
         spared: NodeId,
         /// How long the others are down.
         down: Duration,
+        /// Tries that are left.
+        tries: u32,
     },
     /// The shard's leader stops running for a while.
     PauseLeader(ShardId, Duration),
@@ -154,6 +160,9 @@ pub struct FaultPlan {
     pub classes: Vec<FaultClass>,
 }
 
+/// Tries of [`Fault::CutAndKillFollowers`].
+const STALE_TRIES: u32 = 3;
+
 /// Probability that a class of events is on in a seed.
 const CLASS_ON: f64 = 0.35;
 
@@ -180,7 +189,7 @@ impl FaultPlan {
             let at = Duration::from_millis(at_ms);
             let fault = draw_one(rng, nodes, victim, class);
             if cuts(&fault) {
-                let lasts = Duration::from_millis(rng.between(100, 4_000));
+                let lasts = Duration::from_millis(rng.between(100, 4_000)).max(least(&fault));
                 plan.events.push((at + lasts, Fault::Heal));
             }
             plan.events.push((at, fault));
@@ -208,6 +217,14 @@ impl FaultPlan {
             self.drift_ppm = rng.between(1, 50_000);
             self.classes.push(FaultClass::Drift);
         }
+    }
+}
+
+/// What takes its time must not be healed before.
+fn least(fault: &Fault) -> Duration {
+    match fault {
+        Fault::CutAndKillFollowers(..) => Duration::from_millis(3_000),
+        _ => Duration::ZERO,
     }
 }
 
@@ -247,9 +264,9 @@ fn draw_one(rng: &mut Rng, nodes: &[NodeId], victim: NodeId, class: FaultClass) 
         FaultClass::Compact => Fault::Compact(one),
         FaultClass::CrashLeader => Fault::CrashLeader(shard, down),
         FaultClass::KillFollowers => Fault::KillFollowers(shard, down / 100),
-        // Mostly the system's, whose log is often as long on all nodes: nobody votes for a shorter one.
         FaultClass::CutAndKillFollowers => {
-            Fault::CutAndKillFollowers(ShardId(u32::from(rng.chance(0.2))), down / 1_000)
+            let shard = ShardId(u32::from(rng.chance(0.5)));
+            Fault::CutAndKillFollowers(shard, down / 1_000, STALE_TRIES)
         }
         FaultClass::PauseLeader => Fault::PauseLeader(shard, down),
         FaultClass::IsolateLeader => Fault::IsolateLeader(shard),

@@ -82,6 +82,12 @@ impl Net {
         }
     }
 
+    /// Ends the cuts between two nodes.
+    pub fn join(&mut self, a: NodeId, b: NodeId) {
+        self.cut.remove(&(a, b));
+        self.cut.remove(&(b, a));
+    }
+
     /// Cuts clients off from a node.
     pub fn cut_clients(&mut self, node: NodeId) {
         self.clients_cut.insert(node);

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use shardforge_core::base::id::NodeId;
+use shardforge_core::base::id::{NodeId, ShardId};
+use shardforge_core::raft::LogPosition;
 use shardforge_core::sql::protocol::ClientReply;
 
 use crate::fault::Fault;
@@ -11,8 +12,12 @@ use crate::world::{Event, World};
 /// Between the restarts of followers that were killed together.
 const STAGGER: Duration = Duration::from_millis(20);
 
-/// Until a follower that hears no leader has stood for election.
-const IN_VAIN: Duration = Duration::from_millis(700);
+/// So long a follower that hears no leader does not stand for election, but not much longer: openraft
+/// waits for its own lease, then for 200 to 300 ms.
+const SILENCE: Duration = Duration::from_millis(450);
+
+/// Until a follower has what it missed.
+const CATCH_UP: Duration = Duration::from_millis(50);
 
 /// A crash that waits for the next acknowledgement of a change.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +36,25 @@ impl World {
                     self.kill_others(leader, down);
                 }
             }
-            Fault::CutAndKillFollowers(shard, down) => {
+            Fault::CutAndKillFollowers(shard, down, tries) => {
                 let Some(leader) = self.leader_of(shard) else { return };
                 let spared = self.ids().into_iter().find(|id| *id != leader);
                 let Some(spared) = spared else { return };
                 self.net.partition(&[leader, spared], &[leader]);
-                let then = Fault::CutAndKill { leader, spared, down };
-                self.after(IN_VAIN, Event::Fault(then));
+                // Or there are new entries all the time.
+                for id in self.ids() {
+                    self.net.cut_clients(id);
+                }
+                let then = Fault::CutAndKill { shard, leader, spared, down, tries };
+                self.after(SILENCE, Event::Fault(then));
             }
-            Fault::CutAndKill { leader, spared, down } => {
+            Fault::CutAndKill { shard, leader, spared, down, tries } => {
+                if 0 < tries && self.log_end(shard, leader) != self.log_end(shard, spared) {
+                    self.net.join(leader, spared);
+                    let again = Fault::CutAndKillFollowers(shard, down, tries - 1);
+                    self.after(CATCH_UP, Event::Fault(again));
+                    return;
+                }
                 let all = self.ids();
                 self.net.partition(&all, &[leader]);
                 for id in all.into_iter().filter(|id| *id != leader && *id != spared) {
@@ -78,6 +93,11 @@ impl World {
             }
             other => unreachable!("{other:?} is struck by the world"),
         }
+    }
+
+    fn log_end(&self, shard: ShardId, id: NodeId) -> Option<LogPosition> {
+        let status = self.hosts.get(&id)?.node.as_ref()?.raft_status();
+        status.into_iter().find(|(group, _)| *group == shard)?.1.last_log
     }
 
     fn kill_others(&mut self, leader: NodeId, down: Duration) {

@@ -110,6 +110,8 @@ where
     tokio::task::spawn_local(clients);
     tokio::task::spawn_local(announce(door.serving(), on_serving));
     let watch = tokio::task::spawn_local(watch_thread());
+    let gathering = Rc::clone(&driver);
+    let gathering = tokio::task::spawn_local(async move { gathering.hand_over().await });
 
     let drained = drain(Rc::clone(&door), setting.stop, setting.drain_timeout);
     // A task, so that its wakes stay in the runtime's queue: those of the future that a runtime blocks
@@ -123,6 +125,7 @@ where
     };
     running.abort();
     watch.abort();
+    gathering.abort();
     // Nobody listens any more if all ports are gone.
     let _ = ended.send(true);
     match reason {

@@ -3,7 +3,9 @@
 //!
 //! # Invariants
 //!
-//! - One input is followed by all of its effects, in order, before the next input.
+//! - One input is followed by all of its effects, in order, before the next input. What goes to the log
+//!   and to clients is gathered, in order, until [`Cell::finish`]: turns that follow each other share a
+//!   sync and the wakes of its thread, and clients hear when all who had asked are served.
 //! - Answers that are ready at once are handled in the same turn, at most [`ANSWERS_PER_TURN`] of
 //!   them, so that sockets are polled again in bounded time.
 //! - After `Halt` nothing is performed and no input is taken.
@@ -16,6 +18,7 @@ use shardforge_core::base::map::FixedMap;
 use shardforge_core::base::time::Mono;
 use shardforge_core::node::effect::{Effect, HaltReason, LogLevel};
 use shardforge_core::node::input::{Input, OperatorAnswer, PeerFrame};
+use shardforge_core::storage::log::LogWrite;
 use shardforge_core::storage::port::StorageEvent;
 use tokio::sync::{oneshot, watch};
 
@@ -56,6 +59,8 @@ struct Hands<S, L> {
     sessions: Sessions,
     operators: FixedMap<Token, oneshot::Sender<OperatorAnswer>>,
     serving: watch::Sender<bool>,
+    /// What the log has not been handed yet: a ticket stands for all before it.
+    appends: Option<(u64, Vec<LogWrite>)>,
     stored: VecDeque<StorageEvent>,
     queued: VecDeque<Input>,
     halted: Option<HaltReason>,
@@ -79,6 +84,7 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Cell<N, S, L> {
             sessions: Sessions::new(metrics.clone()),
             operators: FixedMap::default(),
             serving: watch::Sender::new(false),
+            appends: None,
             stored: VecDeque::new(),
             queued: VecDeque::new(),
             halted: None,
@@ -92,30 +98,48 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Cell<N, S, L> {
         self.turns += 1;
         let began = self.turns.is_multiple_of(TIMED_TURNS).then(Instant::now);
         self.handle(input);
-        self.finish_turn();
+        self.take_answers(ANSWERS_PER_TURN);
         if let Some(began) = began {
             let ns = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
             self.metrics.busy_ns.inc_by(ns);
         }
     }
 
-    /// Goes on with the answers that an earlier turn left.
-    pub(super) fn finish_turn(&mut self) {
+    /// Takes at most so many answers that are ready at once; returns how many there were.
+    fn take_answers(&mut self, most: usize) -> usize {
         let mut answers = 0;
-        loop {
-            while answers < ANSWERS_PER_TURN {
-                let Some(input) = self.hands.next_ready() else { break };
-                answers += 1;
-                self.handle(input);
-            }
-            // The core may wait for a socket that has just taken everything: that is an answer too.
-            let Hands { sessions, queued, .. } = &mut self.hands;
-            sessions.flush(|input| queued.push_back(input));
-            if ANSWERS_PER_TURN <= answers || !self.has_answers() {
-                break;
-            }
+        while answers < most {
+            let Some(input) = self.hands.next_ready() else { break };
+            answers += 1;
+            self.handle(input);
         }
         self.metrics.inline_answers.inc_by(answers as u64);
+        answers
+    }
+
+    /// Hands over what turns gathered, and goes on with the answers that they left. Whether clients were
+    /// answered.
+    pub(super) fn finish(&mut self) -> bool {
+        let mut left = ANSWERS_PER_TURN;
+        let mut answered = false;
+        loop {
+            left -= self.take_answers(left);
+            // The core may wait for a socket that has just taken everything: that is an answer too.
+            answered |= self.hands.hand_over();
+            if left == 0 || !self.has_answers() {
+                return answered;
+            }
+        }
+    }
+
+    /// Inputs taken but for answers.
+    pub(super) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    /// Whether something waits for [`Self::finish`].
+    pub(super) fn has_gathered(&self) -> bool {
+        self.hands.appends.is_some() || self.hands.sessions.has_answers()
     }
 
     fn handle(&mut self, input: Input) {
@@ -187,6 +211,7 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Cell<N, S, L> {
 
     /// Closes clients, log and stores in good order.
     pub(super) fn close(&mut self) {
+        self.hands.hand_over();
         self.hands.sessions.close_all();
         self.hands.log.close();
         self.hands.stores.close();
@@ -201,6 +226,21 @@ impl<S: Stores, L: LogDisk> Hands<S, L> {
         }
     }
 
+    /// Whether clients were answered.
+    fn hand_over(&mut self) -> bool {
+        self.hand_over_appends();
+        let Self { sessions, queued, .. } = self;
+        let answered = sessions.has_answers();
+        sessions.flush(|input| queued.push_back(input));
+        answered
+    }
+
+    fn hand_over_appends(&mut self) {
+        if let Some((ticket, writes)) = self.appends.take() {
+            self.log.append(ticket, writes);
+        }
+    }
+
     fn perform(&mut self, effect: Effect) {
         if self.halted.is_some() {
             return;
@@ -212,9 +252,14 @@ impl<S: Stores, L: LogDisk> Hands<S, L> {
             Effect::PeersChanged(peers) => self.peers.peers_changed(peers),
             Effect::AppendLog { ticket, writes } => {
                 self.metrics.log.appends.inc();
-                self.log.append(ticket, writes);
+                let (newest, gathered) = self.appends.get_or_insert_default();
+                *newest = ticket;
+                gathered.extend(writes);
             }
-            Effect::RetireSegments(segments) => self.log.retire(segments),
+            Effect::RetireSegments(segments) => {
+                self.hand_over_appends();
+                self.log.retire(segments);
+            }
             Effect::Storage(effect) => self.stores.perform(effect, &mut self.stored),
             Effect::AnswerClient { session, replies } => self.sessions.answer(session, &replies),
             Effect::CloseClient { session } => self.sessions.close(session),

@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::cell::Cell;
+use super::linger::{LOOKS, Linger};
 use crate::front::Connection;
 use crate::metrics::Metrics;
 use crate::ports::{CoreNode, LogDisk, Stores};
@@ -49,6 +50,10 @@ pub struct Driver<N, S, L> {
     armed: Slot<Option<Mono>>,
     /// The waiting task has something to look at: a deadline, a halt, answers left over.
     look: Notify,
+    /// Turns have gathered something.
+    gathered: Notify,
+    /// Clients have been answered.
+    answered: Slot<bool>,
     next_session: Slot<u64>,
     next_token: Slot<u64>,
 }
@@ -61,6 +66,8 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Driver<N, S, L> {
             metrics,
             armed: Slot::new(None),
             look: Notify::new(),
+            gathered: Notify::new(),
+            answered: Slot::new(false),
             next_session: Slot::new(0),
             next_token: Slot::new(0),
         }
@@ -74,12 +81,15 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Driver<N, S, L> {
     ) -> HaltReason {
         self.give(boot);
         loop {
-            if let Some(reason) = self.cell.borrow().halted() {
-                return reason.clone();
+            let halted = self.cell.borrow().halted().cloned();
+            if let Some(reason) = halted {
+                // What was wished before the end.
+                self.finish();
+                return reason;
             }
             if self.cell.borrow().has_answers() {
                 tokio::task::yield_now().await;
-                self.guarded(|cell| cell.finish_turn());
+                self.finish();
                 continue;
             }
             let deadline = self.cell.borrow().deadline();
@@ -91,6 +101,39 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Driver<N, S, L> {
                 () = self.reach(deadline) => self.give_deadline(),
             }
         }
+    }
+
+    /// Hands over what turns gather: as a task of its own it comes after all sockets that were ready
+    /// when the first of those turns began. Then it keeps the thread awake for a moment, if that pays.
+    pub async fn hand_over(&self) {
+        let mut linger = Linger::new();
+        loop {
+            self.gathered.notified().await;
+            self.finish();
+            if self.answered.take() && linger.worthwhile() {
+                linger.learn(self.something_comes().await);
+            }
+        }
+    }
+
+    fn finish(&self) {
+        self.guarded(|cell| {
+            if cell.finish() {
+                self.answered.set(true);
+            }
+        });
+    }
+
+    /// Has the sockets polled some times; whether there was an input.
+    async fn something_comes(&self) -> bool {
+        let turns = self.cell.borrow().turns();
+        for _ in 0..LOOKS {
+            tokio::task::yield_now().await;
+            if self.cell.borrow().turns() != turns {
+                return true;
+            }
+        }
+        false
     }
 
     fn take(&self, first: Option<Input>, more: &mut mpsc::UnboundedReceiver<Input>) {
@@ -148,6 +191,9 @@ impl<N: CoreNode, S: Stores, L: LogDisk> Driver<N, S, L> {
         if earlier || cell.has_answers() || cell.halted().is_some() {
             self.look.notify_one();
         }
+        if cell.has_gathered() {
+            self.gathered.notify_one();
+        }
     }
 }
 
@@ -161,7 +207,14 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 impl<N: CoreNode, S: Stores, L: LogDisk> Door for Driver<N, S, L> {
     fn give(&self, input: Input) {
-        self.guarded(|cell| cell.turn(input));
+        self.guarded(|cell| {
+            cell.turn(input);
+            // Nobody to wait for.
+            if cell.sessions().len() <= 1 && cell.finish() {
+                self.answered.set(true);
+                self.gathered.notify_one();
+            }
+        });
     }
 
     fn open_session(&self, connection: Rc<Connection>) -> SessionId {

@@ -6,13 +6,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use shardforge_core::base::id::{NodeId, SessionId, ShardId, Token};
 use shardforge_core::base::time::{Deadline, Now};
 use shardforge_core::node::effect::{Effect, HaltReason};
 use shardforge_core::node::input::{Input, OperatorAnswer, OperatorRequest, PeerFrame};
 use shardforge_core::node::status::ClusterStatus;
-use shardforge_core::sql::protocol::{ClientReply, DataRows};
-use shardforge_core::storage::log::LogWrite;
+use shardforge_core::sql::protocol::{ClientReply, ClientRequest, DataRows};
+use shardforge_core::storage::log::{LogFile, LogWrite};
 use shardforge_core::storage::port::{Family, ReadReply, ReadRequest, StorageEffect, StorageEvent};
 use tokio::io::{AsyncReadExt, duplex};
 use tokio::task::LocalSet;
@@ -108,7 +109,10 @@ fn world(script: impl FnMut(&Input) -> Vec<Effect> + 'static) -> World {
 impl World {
     async fn run(&mut self) -> HaltReason {
         let boot = Input::Booted(Default::default());
-        self.driver.run(boot, &mut self.completed).await
+        tokio::select! {
+            reason = self.driver.run(boot, &mut self.completed) => reason,
+            () = self.driver.hand_over() => unreachable!("it has no end"),
+        }
     }
 
     fn names(&self) -> Vec<String> {
@@ -243,6 +247,51 @@ fn operators_are_answered() {
         });
         let answer = world.driver.ask(OperatorRequest::Status);
         assert_eq!(answer.await, Ok(OperatorAnswer::Done));
+    });
+}
+
+fn append(ticket: u64) -> Effect {
+    let file = LogFile::Segment(1);
+    let bytes = Bytes::copy_from_slice(&[ticket as u8]);
+    Effect::AppendLog { ticket, writes: vec![LogWrite { file, offset: ticket, bytes }] }
+}
+
+#[test]
+fn turns_that_follow_each_other_share_an_append_and_clients_hear_after_them() {
+    local(async {
+        let mut ticket = 0;
+        let mut world = world(move |input| match input {
+            Input::ClientRequested { session, .. } => {
+                ticket += 1;
+                let replies = vec![ClientReply::CommandComplete("BEGIN".into())];
+                vec![append(ticket), Effect::AnswerClient { session: *session, replies }]
+            }
+            _ => vec![],
+        });
+        let mut clients = Vec::new();
+        for _ in 0..2 {
+            let (here, client) = duplex(1 << 10);
+            world.driver.open_session(Rc::new(Connection::new(Box::new(Pipe(here)))));
+            clients.push(client);
+        }
+        for session in [SessionId(1), SessionId(2)] {
+            world.driver.give(Input::ClientRequested { session, request: ClientRequest::Sync });
+        }
+        for client in &mut clients {
+            let heard = client.read_u8().now_or_never();
+            assert!(heard.is_none(), "answered between two turns");
+        }
+        assert!(world.completed.try_recv().is_err(), "appended between two turns");
+        for client in &mut clients {
+            let heard = tokio::select! {
+                heard = client.read_u8() => heard,
+                () = world.driver.hand_over() => unreachable!("it has no end"),
+            };
+            assert_eq!(heard.ok(), Some(b'C'));
+        }
+        let persisted = world.completed.try_recv();
+        assert!(matches!(persisted, Ok(Input::LogPersisted { ticket: 2 })), "{persisted:?}");
+        assert!(world.completed.try_recv().is_err(), "one append for both turns");
     });
 }
 

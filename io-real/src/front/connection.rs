@@ -1,7 +1,7 @@
 //! One client's socket, shared by the task that reads it and the driver that writes it.
 //!
-//! Both run on one thread. The driver appends answers and tries to write them at once; what the
-//! socket does not take stays here until the reading task, which polls the socket anyway, sees it
+//! Both run on one thread. The driver appends answers and writes them once a batch of turns; what the
+//! socket does not take then stays here until the reading task, which polls the socket anyway, sees it
 //! writable.
 //!
 //! # Invariants
@@ -61,6 +61,9 @@ pub struct Connection {
     login: RefCell<Login>,
     login_changed: Cell<bool>,
     closing: Cell<bool>,
+    /// The socket did not take everything: its task goes on writing. Without this it must not, or it
+    /// would anticipate the driver's one write a batch.
+    full: Cell<bool>,
     broken: Cell<bool>,
     waker: RefCell<Option<Waker>>,
 }
@@ -74,6 +77,7 @@ impl Connection {
             login: RefCell::new(Login::Undecided),
             login_changed: Cell::new(false),
             closing: Cell::new(false),
+            full: Cell::new(false),
             broken: Cell::new(false),
             waker: RefCell::new(None),
         }
@@ -119,7 +123,7 @@ impl Connection {
         }
         // No waker yet: if the socket is full, the connection's task polls it with its own.
         let sent = self.write_some(&mut Context::from_waker(Waker::noop()));
-        if self.broken.get() || !self.unsent.borrow().is_empty() {
+        if self.broken.get() || self.full.get() {
             self.wake();
         }
         sent
@@ -143,6 +147,7 @@ impl Connection {
                 Poll::Pending => break,
             }
         }
+        self.full.set(!unsent.is_empty());
         if unsent.is_empty() && KEEP_BYTES < unsent.capacity() {
             *unsent = BytesMut::new();
         }
@@ -167,7 +172,8 @@ impl Connection {
         reading: bool,
     ) -> Poll<Event> {
         self.remember(context.waker());
-        if !self.unsent.borrow().is_empty() && 0 < self.write_some(context) {
+        let held = UNSENT_BYTES_MAX < self.unsent_bytes();
+        if (self.full.get() || self.closing.get() || held) && 0 < self.write_some(context) {
             return Poll::Ready(Event::Drained(self.unsent_bytes()));
         }
         if self.broken.get() {
@@ -180,7 +186,7 @@ impl Connection {
             let done = self.unsent.borrow().is_empty();
             return if done { Poll::Ready(Event::Closed) } else { Poll::Pending };
         }
-        if !reading || UNSENT_BYTES_MAX < self.unsent_bytes() {
+        if !reading || held {
             return Poll::Pending;
         }
         self.poll_read(context, buffer)

@@ -113,6 +113,11 @@ impl Sessions {
         }
     }
 
+    /// Whether answers wait for [`Self::flush`].
+    pub fn has_answers(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
     /// Closes after what was answered.
     pub fn close(&mut self, id: SessionId) {
         if let Some(session) = self.open.get_mut(&id) {

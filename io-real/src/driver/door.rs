@@ -207,10 +207,12 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
 
 impl<N: CoreNode, S: Stores, L: LogDisk> Door for Driver<N, S, L> {
     fn give(&self, input: Input) {
+        // Peers' frames come in runs.
+        let of_many = matches!(input, Input::PeerMessageReceived(_));
         self.guarded(|cell| {
             cell.turn(input);
             // Nobody to wait for.
-            if cell.sessions().len() <= 1 && cell.finish() {
+            if !of_many && cell.sessions().len() <= 1 && cell.finish() {
                 self.answered.set(true);
                 self.gathered.notify_one();
             }

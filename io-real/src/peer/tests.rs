@@ -104,7 +104,7 @@ async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(60), future).await.expect("it never comes")
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn frames_arrive_whole_and_in_order() {
     let wires = Wires::default();
     let mut receiver = receiver(&wires).await;
@@ -117,7 +117,7 @@ async fn frames_arrive_whole_and_in_order() {
     }
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_cannot_be_sent_is_reported_and_the_link_comes_back() {
     let wires = Wires::default();
     let (mut links, mut lost) = sender(&wires);
@@ -141,7 +141,7 @@ async fn what_cannot_be_sent_is_reported_and_the_link_comes_back() {
     receiver.stop.send_replace(true);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn strangers_frames_do_not_arrive() {
     let wires = Wires::default();
     let mut receiver = receiver(&wires).await;
@@ -153,7 +153,7 @@ async fn strangers_frames_do_not_arrive() {
     assert!(receiver.inbound.frames.try_recv().is_err(), "a stranger was listened to");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn garbage_on_the_peer_port_is_closed() {
     let wires = Wires::default();
     let mut receiver = receiver(&wires).await;

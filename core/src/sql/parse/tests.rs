@@ -44,6 +44,27 @@ fn what_psql_pgbench_and_sysbench_send_parses() {
 }
 
 #[test]
+fn the_table_command_is_a_select_of_all() {
+    let same = |short: &str, long: &str| {
+        let tree = |text| {
+            let Ok(Some(parsed)) = parse_one(text) else { panic!("{text}") };
+            assert_eq!(parsed.range, 0..text.len(), "{text}");
+            let places = regex::Regex::new("position: [0-9]+").unwrap();
+            places.replace_all(&format!("{:?}", parsed.statement), "").into_owned()
+        };
+        assert_eq!(tree(short), tree(long));
+    };
+    same("table t", "select * from t");
+    same("table a.\"T\" order by 1 limit 2", "select * from a.\"T\" order by 1 limit 2");
+    same("table t union all table u", "select * from t union all select * from u");
+    same("(table t)", "(select * from t)");
+    same("with x as (table t) table x", "with x as (select * from t) select * from x");
+    same("insert into u table t", "insert into u select * from t");
+    same("select * from (table t) s", "select * from (select * from t) s");
+    same("explain table t", "explain select * from t");
+}
+
+#[test]
 fn syntax_errors_have_postgresqls_words_and_places() {
     assert_eq!(told("selct 1"), "42601 1 syntax error at or near \"selct\"");
     assert_eq!(told("select 1 +"), "42601 11 syntax error at end of input");
@@ -54,6 +75,9 @@ fn syntax_errors_have_postgresqls_words_and_places() {
     assert_eq!(told("select 'äö' from from"), "42601 18 syntax error at or near \"from\"");
     assert_eq!(told("create table t (a int,)"), "42601 23 syntax error at or near \")\"");
     assert_eq!(told("insert into t values (1"), "42601 24 syntax error at end of input");
+    assert_eq!(told("table"), "42601 6 syntax error at end of input");
+    assert_eq!(told("table t where a"), "42601 9 syntax error at or near \"where\"");
+    assert_eq!(told("table t, u"), "42601 8 syntax error at or near \",\"");
     assert_eq!(told("set x"), "42601 6 syntax error at end of input");
     assert_eq!(told("commit now"), "42601 8 syntax error at or near \"now\"");
     assert_eq!(told("select 'abc"), "42601 8 unterminated quoted string at or near \"'abc\"");

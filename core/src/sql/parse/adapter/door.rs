@@ -5,6 +5,7 @@ use sqlparser::dialect::{Dialect as _, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 
 use super::lower::Lower;
+use super::table::WrittenOut;
 use crate::base::error::SqlError;
 use crate::base::limit;
 use crate::sql::parse::ast::{Expr, Query, Statement};
@@ -55,12 +56,16 @@ fn run<T>(
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> Result<T, SqlError> {
     let dialect = PostgreSqlDialect {};
+    let mut written = WrittenOut::new(cursor.rest())
+        .map_err(|wrong| cursor.scan.unexpected((cursor.index + wrong).min(cursor.end)))?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_MAX)
-        .with_tokens_with_locations(cursor.rest().to_vec());
-    match parse(&mut parser) {
+        .with_tokens_with_locations(std::mem::take(&mut written.tokens));
+    let parsed = parse(&mut parser);
+    let read = written.before(parser.index());
+    match parsed {
         Ok(parsed) => {
-            cursor.index = (cursor.index + parser.index()).min(cursor.end);
+            cursor.index = (cursor.index + read).min(cursor.end);
             Ok(parsed)
         }
         Err(ParserError::RecursionLimitExceeded) => Err(too_complex(cursor.position())),
@@ -68,7 +73,7 @@ fn run<T>(
             let index = match column(&message) {
                 Some(0) => cursor.end,
                 Some(position) => cursor.scan.index_at(position).unwrap_or(cursor.end),
-                None => (cursor.index + parser.index()).min(cursor.end),
+                None => (cursor.index + read).min(cursor.end),
             };
             Err(cursor.scan.unexpected(index))
         }

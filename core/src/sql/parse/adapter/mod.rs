@@ -14,6 +14,7 @@ mod operator;
 mod place;
 mod query;
 mod select;
+mod table;
 
 pub(super) use door::{default_expression, expression, query, statement};
 pub(super) use lower::too_many_dots;

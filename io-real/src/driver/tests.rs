@@ -201,7 +201,7 @@ fn a_deadline_is_given_when_it_comes_and_an_earlier_one_wakes_the_loop() {
         assert_eq!(world.run().await, HaltReason::Drained);
         let took = world.clock.now().mono.since(began);
         assert!(Duration::from_millis(15) <= took, "{took:?}: before its time");
-        assert!(took < Duration::from_secs(50), "{took:?}: slept for the late deadline");
+        assert!(took < Duration::from_secs(1), "{took:?}: slept for the late deadline");
         assert_eq!(world.names(), ["Booted", "PeerMessageFailed", "DeadlineReached"]);
     });
 }

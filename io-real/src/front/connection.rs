@@ -274,6 +274,21 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_may_not_be_read_any_more_is_written_to_before_the_batch_ends() {
+        let (connection, _client) = pair(2 * UNSENT_BYTES_MAX);
+        let mut buffer = BytesMut::new();
+        connection.append(|out| out.extend_from_slice(b"short"));
+        let polled = std::pin::pin!(connection.event(&mut buffer, true))
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Pending, "written before the driver's one write a batch");
+        // Else nobody would wake this task once the driver has written it all.
+        connection.append(|out| out.resize(UNSENT_BYTES_MAX + 5, 0));
+        let polled = std::pin::pin!(connection.event(&mut buffer, true))
+            .poll(&mut Context::from_waker(Waker::noop()));
+        assert_eq!(polled, Poll::Ready(Event::Drained(0)));
+    }
+
+    #[tokio::test]
     async fn closing_waits_for_what_is_unsent() {
         let (connection, mut client) = pair(4);
         connection.append(|out| out.extend_from_slice(b"farewell"));

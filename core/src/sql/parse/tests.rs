@@ -43,17 +43,19 @@ fn what_psql_pgbench_and_sysbench_send_parses() {
     assert!(100 < count, "only {count} statements were read");
 }
 
+/// That both are read to their ends, and as the same but for the places.
+fn same(one: &str, other: &str) {
+    let tree = |text| {
+        let Ok(Some(parsed)) = parse_one(text) else { panic!("{text}") };
+        assert_eq!(parsed.range, 0..text.len(), "{text}");
+        let places = regex::Regex::new("position: [0-9]+").unwrap();
+        places.replace_all(&format!("{:?}", parsed.statement), "").into_owned()
+    };
+    assert_eq!(tree(one), tree(other));
+}
+
 #[test]
 fn the_table_command_is_a_select_of_all() {
-    let same = |short: &str, long: &str| {
-        let tree = |text| {
-            let Ok(Some(parsed)) = parse_one(text) else { panic!("{text}") };
-            assert_eq!(parsed.range, 0..text.len(), "{text}");
-            let places = regex::Regex::new("position: [0-9]+").unwrap();
-            places.replace_all(&format!("{:?}", parsed.statement), "").into_owned()
-        };
-        assert_eq!(tree(short), tree(long));
-    };
     same("table t", "select * from t");
     same("table a.\"T\" order by 1 limit 2", "select * from a.\"T\" order by 1 limit 2");
     same("table t union all table u", "select * from t union all select * from u");
@@ -62,6 +64,29 @@ fn the_table_command_is_a_select_of_all() {
     same("insert into u table t", "insert into u select * from t");
     same("select * from (table t) s", "select * from (select * from t) s");
     same("explain table t", "explain select * from t");
+}
+
+#[test]
+fn only_says_nothing_because_no_table_has_children() {
+    same("select * from only t", "select * from t");
+    same("select * from only (s.t) x", "select * from s.t x");
+    same(
+        "select * from a, only b, only (c) join only d on a = b",
+        "select * from a, b, c join d on a = b",
+    );
+    same("select (select 1 from only t) from only u", "select (select 1 from t) from u");
+    same("update only t set a = 1 from only u", "update t set a = 1 from u");
+    same("delete from only t using u, only v", "delete from t using u, v");
+    same("table only t", "table t");
+    same("table only (t) limit 1", "table t limit 1");
+    same("select 1 from only t for update", "select 1 from t for update");
+    same("select 1 as only from t fetch first row only", "select 1 \"only\" from t limit 1");
+    assert_eq!(told("select * from only"), "42601 19 syntax error at end of input");
+    assert_eq!(told("select * from only (t"), "42601 22 syntax error at end of input");
+    assert_eq!(told("select * from t where only b"), "42601 23 syntax error at or near \"only\"");
+    assert_eq!(told("select a, only b from t"), "42601 11 syntax error at or near \"only\"");
+    // A function's name, though PostgreSQL reserves it.
+    same("select a is distinct from only (b)", "select a is distinct from \"only\" (b)");
 }
 
 #[test]

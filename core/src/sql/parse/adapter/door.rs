@@ -5,7 +5,7 @@ use sqlparser::dialect::{Dialect as _, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 
 use super::lower::Lower;
-use super::table::WrittenOut;
+use super::table::Rewritten;
 use crate::base::error::SqlError;
 use crate::base::limit;
 use crate::sql::parse::ast::{Expr, Query, Statement};
@@ -56,7 +56,7 @@ fn run<T>(
     parse: impl FnOnce(&mut Parser<'_>) -> Result<T, ParserError>,
 ) -> Result<T, SqlError> {
     let dialect = PostgreSqlDialect {};
-    let mut written = WrittenOut::new(cursor.rest())
+    let mut written = Rewritten::new(cursor.rest())
         .map_err(|wrong| cursor.scan.unexpected((cursor.index + wrong).min(cursor.end)))?;
     let mut parser = Parser::new(&dialect)
         .with_recursion_limit(RECURSION_MAX)

@@ -10,6 +10,7 @@ mod door;
 mod expr;
 mod from;
 mod lower;
+mod only;
 mod operator;
 mod place;
 mod query;

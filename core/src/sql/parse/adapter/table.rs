@@ -1,47 +1,72 @@
-//! `TABLE name` is `SELECT * FROM name`, and so it is read: sqlparser knows the word, but takes three
-//! tokens for the name and forgets their places.
+//! What sqlparser does not read is written in words that it does: `TABLE name`, which it takes for three
+//! tokens without places, is `SELECT * FROM name`; `ONLY name` is `name`.
 
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-/// What the word stands for: so many tokens more.
-const MORE: usize = 2;
+use super::only::{TablePlaces, name_end, only};
 
-/// Tokens in which every `TABLE name` is written out.
-pub(super) struct WrittenOut {
-    /// All of them; what was written out lies where the word `TABLE` does.
+/// Tokens in sqlparser's words.
+pub(super) struct Rewritten {
+    /// All of them; what stands for a word lies where that word does.
     pub(super) tokens: Vec<TokenWithSpan>,
-    /// Where `SELECT` stands for `TABLE`, ascending.
-    written: Vec<usize>,
+    /// For each of them, how many tokens there were up to it.
+    ends: Vec<usize>,
 }
 
-impl WrittenOut {
-    /// Of these tokens. `Err` is the place of one that cannot follow the word and a name.
+impl Rewritten {
+    /// Of these tokens. `Err` is the place of one that cannot follow the words `TABLE` and `ONLY`.
     pub(super) fn new(tokens: &[TokenWithSpan]) -> Result<Self, usize> {
-        let mut out = Self { tokens: Vec::with_capacity(tokens.len()), written: Vec::new() };
-        for (at, token) in tokens.iter().enumerate() {
-            if keyword(token) == Some(Keyword::TABLE) && begins_a_query(&tokens[..at]) {
+        let room = tokens.len();
+        let mut out = Self { tokens: Vec::with_capacity(room), ends: Vec::with_capacity(room) };
+        let mut places = TablePlaces::new();
+        let (mut at, mut last) = (0, None);
+        while let Some(token) = tokens.get(at) {
+            let word = keyword(token);
+            if word == Some(Keyword::TABLE) && begins_a_query(&tokens[..at]) {
                 check_query(&tokens[at + 1..]).map_err(|wrong| at + 1 + wrong)?;
-                out.written.push(out.tokens.len());
-                let [select, from] = ["SELECT", "FROM"].map(Token::make_keyword);
-                out.tokens
-                    .extend([select, Token::Mul, from].map(|t| TokenWithSpan::new(t, token.span)));
+                for long in [Token::make_keyword("SELECT"), Token::Mul, Token::make_keyword("FROM")]
+                {
+                    let long = TokenWithSpan::new(long, token.span);
+                    places.pass(&long, None);
+                    out.push(long, at + 1);
+                }
+                at += 1;
+            } else if places.next()
+                && let Some((name, end)) = only(&tokens[at..]).map_err(|wrong| at + wrong)?
+            {
+                for part in &tokens[at + name.start..at + name.end] {
+                    places.pass(part, None);
+                    out.push(part.clone(), at + end);
+                }
+                at += end;
             } else {
-                out.tokens.push(token.clone());
+                places.pass(token, last);
+                out.push(token.clone(), at + 1);
+                at += 1;
             }
+            last = word;
         }
         Ok(out)
     }
 
-    /// The number of tokens that were there before, of the first so many.
+    /// A token in whose place there were as many, with all before it, as `end` says.
+    fn push(&mut self, token: TokenWithSpan, end: usize) {
+        self.tokens.push(token);
+        self.ends.push(end);
+    }
+
+    /// The number of tokens that there were, of the first so many of these.
     pub(super) fn before(&self, count: usize) -> usize {
-        let more: usize =
-            self.written.iter().map(|at| MORE.min(count.saturating_sub(at + 1))).sum();
-        count - more
+        match count.checked_sub(1) {
+            Some(last) => self.ends.get(last).or(self.ends.last()).copied().unwrap_or(0),
+            None => 0,
+        }
     }
 }
 
-fn keyword(token: &TokenWithSpan) -> Option<Keyword> {
+/// The word that a token is, unless it is quoted.
+pub(super) fn keyword(token: &TokenWithSpan) -> Option<Keyword> {
     match &token.token {
         Token::Word(Word { keyword, quote_style: None, .. }) => Some(*keyword),
         _ => None,
@@ -71,17 +96,10 @@ fn begins_a_query(before: &[TokenWithSpan]) -> bool {
 /// Whether these tokens begin with a table's name, after which nothing is said of that table; else which
 /// of them is wrong.
 fn check_query(after: &[TokenWithSpan]) -> Result<(), usize> {
-    let mut at = usize::from(after.first().and_then(keyword) == Some(Keyword::ONLY));
-    loop {
-        match after.get(at).map(|token| &token.token) {
-            Some(Token::Word(_)) => at += 1,
-            _ => return Err(at),
-        }
-        match after.get(at) {
-            Some(dot) if dot.token == Token::Period => at += 1,
-            _ => break,
-        }
-    }
+    let at = match only(after)? {
+        Some((_, end)) => end,
+        None => name_end(after, 0)?,
+    };
     let Some(next) = after.get(at) else { return Ok(()) };
     let ends = next.token == Token::RParen
         || matches!(

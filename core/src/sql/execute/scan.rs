@@ -120,9 +120,7 @@ impl Scanner {
             if descriptor.unique && values.len() == descriptor.columns.len() {
                 scanner.push_points(descriptor, vec![values.to_vec()]);
             } else {
-                let span = Span::prefix(access.index_prefix(descriptor, values).into());
-                let route = access.index_route(descriptor, values);
-                scanner.push_span(descriptor, span, route);
+                scanner.push_prefixes(descriptor, vec![values.to_vec()]);
             }
         }
         Ok(scanner)
@@ -135,15 +133,14 @@ impl Scanner {
                 self.steps.push_back(Step::Span(span, Route::All));
             }
             Access::Points { index, keys } => {
-                let mut wanted = Vec::with_capacity(keys.len());
-                for key in keys {
-                    let values = run.values(key, &[]).await?;
-                    if values.iter().all(|value| !value.is_null()) {
-                        wanted.push(values);
-                    }
-                }
+                let wanted = without_null(keys, run).await?;
                 let table = Rc::clone(&self.access);
                 self.push_points(&table.descriptor.indexes[*index], wanted);
+            }
+            Access::Prefixes { index, prefixes } => {
+                let wanted = without_null(prefixes, run).await?;
+                let table = Rc::clone(&self.access);
+                self.push_prefixes(&table.descriptor.indexes[*index], wanted);
             }
             Access::Range { index, prefix, low, high } => {
                 let values = run.values(prefix, &[]).await?;
@@ -185,6 +182,17 @@ impl Scanner {
                 true => Step::Rows(vec![key], route),
                 false => Step::Entries(index.id, vec![key], route),
             });
+        }
+    }
+
+    fn push_prefixes(&mut self, index: &IndexDescriptor, wanted: Vec<Vec<Datum>>) {
+        let mut seen = BTreeSet::new();
+        for values in wanted {
+            let span = Span::prefix(self.access.index_prefix(index, &values).into());
+            if seen.insert(span.start.clone()) {
+                let route = self.access.index_route(index, &values);
+                self.push_span(index, span, route);
+            }
         }
     }
 
@@ -332,6 +340,18 @@ fn lock_of(lock: Option<RowLock>, run: &Run) -> Result<(LockMode, LockWait), Sql
         WaitClause::NoWait => Ok((mode, LockWait::NoWait)),
         WaitClause::SkipLocked => Err(SqlError::unsupported("SKIP LOCKED")),
     }
+}
+
+/// The values of these keys, but for those with a null, which equals nothing.
+async fn without_null(keys: &[Vec<Expr>], run: &Run) -> Result<Vec<Vec<Datum>>, SqlError> {
+    let mut wanted = Vec::with_capacity(keys.len());
+    for key in keys {
+        let values = run.values(key, &[]).await?;
+        if values.iter().all(|value| !value.is_null()) {
+            wanted.push(values);
+        }
+    }
+    Ok(wanted)
 }
 
 async fn bound(bound: Option<&RangeBound>, run: &Run) -> Result<Option<(Datum, bool)>, SqlError> {

@@ -90,16 +90,14 @@ fn index_access(
         return Some((10_000, access, used));
     }
     let next = index.columns.get(count).map(|key| usize::from(key.column))?;
-    if index.unique
-        && count + 1 == index.columns.len()
-        && let Some((conjunct, list)) = in_list(restrictions, next)
-    {
-        let keys = list
-            .iter()
-            .map(|value| prefix.iter().cloned().chain([value.clone()]).collect())
-            .collect();
+    if let Some((conjunct, list)) = in_list(restrictions, next) {
+        let key = |value: &Expr| prefix.iter().cloned().chain([value.clone()]).collect();
+        let keys = list.iter().map(key).collect();
         used.push(conjunct);
-        return Some((9_000, Access::Points { index: at, keys }, used));
+        return Some(match index.unique && count + 1 == index.columns.len() {
+            true => (9_000, Access::Points { index: at, keys }, used),
+            false => (count * 100 + 50, Access::Prefixes { index: at, prefixes: keys }, used),
+        });
     }
     let low = bound(restrictions, next, [CompareOp::Ge, CompareOp::Gt], &mut used);
     let high = bound(restrictions, next, [CompareOp::Le, CompareOp::Lt], &mut used);
@@ -142,34 +140,73 @@ fn restrictions(
 ) -> Vec<Restriction> {
     let mut found = Vec::new();
     for (conjunct, expr) in conjuncts.iter().enumerate() {
-        let restriction = match expr {
-            Expr::Compare { op, left, right } => {
-                let sides = [(left, right, *op), (right, left, op.flipped())];
-                sides.into_iter().find_map(|(column, value, op)| {
-                    let column = column_of(column)?;
-                    let ty = &table.columns.get(column)?.ty;
-                    let (value, exact) = key_value(value, ty, op, lowering)?;
-                    let op = if exact { op } else { op.or_equal() };
-                    let kind = RestrictionKind::Compare(op, value);
-                    Some(Restriction { conjunct, column, kind, exact })
-                })
-            }
-            Expr::InList { expr, list, negated: false } if list.len() <= POINTS_MAX => {
-                column_of(expr).and_then(|column| {
-                    let ty = &table.columns.get(column)?.ty;
-                    let list = list
-                        .iter()
-                        .map(|value| Some(key_value(value, ty, CompareOp::Eq, lowering)?.0))
-                        .collect::<Option<Vec<_>>>()?;
-                    let kind = RestrictionKind::In(list);
-                    Some(Restriction { conjunct, column, kind, exact: true })
-                })
-            }
-            _ => None, // restricts no key
-        };
+        let restriction =
+            match expr {
+                Expr::Compare { op, left, right } => compared(table, *op, left, right, lowering)
+                    .map(|(column, op, value, exact)| Restriction {
+                        conjunct,
+                        column,
+                        kind: RestrictionKind::Compare(op, value),
+                        exact,
+                    }),
+                Expr::InList { expr, list, negated: false } if list.len() <= POINTS_MAX => {
+                    column_of(expr).and_then(|column| {
+                        let ty = &table.columns.get(column)?.ty;
+                        let list = list
+                            .iter()
+                            .map(|value| Some(key_value(value, ty, CompareOp::Eq, lowering)?.0))
+                            .collect::<Option<Vec<_>>>()?;
+                        let kind = RestrictionKind::In(list);
+                        Some(Restriction { conjunct, column, kind, exact: true })
+                    })
+                }
+                Expr::Or(parts) if parts.len() <= POINTS_MAX => {
+                    any_of(table, parts, lowering).map(|(column, list)| {
+                        let kind = RestrictionKind::In(list);
+                        Restriction { conjunct, column, kind, exact: true }
+                    })
+                }
+                _ => None, // restricts no key
+            };
         found.extend(restriction);
     }
     found
+}
+
+/// The column that a comparison restricts, how, and whether that decides it.
+fn compared(
+    table: &TableDescriptor,
+    op: CompareOp,
+    left: &Expr,
+    right: &Expr,
+    lowering: Lowering<'_>,
+) -> Option<(usize, CompareOp, Expr, bool)> {
+    let sides = [(left, right, op), (right, left, op.flipped())];
+    sides.into_iter().find_map(|(column, value, op)| {
+        let column = column_of(column)?;
+        let ty = &table.columns.get(column)?.ty;
+        let (value, exact) = key_value(value, ty, op, lowering)?;
+        Some((column, if exact { op } else { op.or_equal() }, value, exact))
+    })
+}
+
+/// The column that equals one of several values, if that is what the alternatives say.
+fn any_of(
+    table: &TableDescriptor,
+    parts: &[Expr],
+    lowering: Lowering<'_>,
+) -> Option<(usize, Vec<Expr>)> {
+    let mut list = Vec::with_capacity(parts.len());
+    let mut known = None;
+    for part in parts {
+        let Expr::Compare { op: CompareOp::Eq, left, right } = part else { return None };
+        let (column, _, value, _) = compared(table, CompareOp::Eq, left, right, lowering)?;
+        if *known.get_or_insert(column) != column {
+            return None;
+        }
+        list.push(value);
+    }
+    Some((known?, list))
 }
 
 /// The column that an operand is; `varchar` compares as text and is stored as such.

@@ -77,10 +77,12 @@ impl Out {
         let index = |at: usize| scan.table.indexes.get(at);
         match &scan.access {
             Access::Full => self.node(depth, &format!("Seq Scan on {table}")),
-            Access::Points { index: at, keys } => {
+            Access::Points { index: at, keys } | Access::Prefixes { index: at, prefixes: keys } => {
                 let name = index(*at).map_or("?", |index| &index.name);
                 self.node(depth, &format!("Index Scan using {name} on {table}"));
-                let columns = key_names(scan, *at).join(", ");
+                let mut columns = key_names(scan, *at);
+                columns.truncate(keys.first().map_or(0, Vec::len));
+                let columns = columns.join(", ");
                 let keys: Vec<String> = keys
                     .iter()
                     .map(|key| {

@@ -51,7 +51,9 @@ impl Renumber {
     pub(super) fn scan(&self, scan: &mut TableScan) {
         match &mut scan.access {
             Access::Full => {}
-            Access::Points { keys, .. } => self.exprs(keys.iter_mut().flatten()),
+            Access::Points { keys, .. } | Access::Prefixes { prefixes: keys, .. } => {
+                self.exprs(keys.iter_mut().flatten());
+            }
             Access::Range { prefix, low, high, .. } => {
                 self.exprs(prefix);
                 self.exprs(low.iter_mut().chain(high).map(|bound| &mut bound.value));

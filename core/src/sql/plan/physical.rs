@@ -47,6 +47,14 @@ pub enum Access {
         /// The keys, of the columns' types.
         keys: Vec<Vec<Expr>>,
     },
+    /// Rows whose index key begins with one of these; a prefix with a null finds nothing, and one that
+    /// is asked for twice finds its rows once.
+    Prefixes {
+        /// Its place in the table's `indexes`.
+        index: usize,
+        /// Values of the first key columns, of the columns' types; equally many in each.
+        prefixes: Vec<Vec<Expr>>,
+    },
     /// Rows whose index key begins with `prefix` and whose next key column lies between the bounds.
     Range {
         /// Its place in the table's `indexes`.

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
+    if let Some(Err(error)) = campaign.traces.as_deref().map(std::fs::create_dir_all) {
+        eprintln!("--trace: {error}");
+        return ExitCode::from(2);
+    }
     // A panic of the core is counted, not told: the bug's oracle is what matters.
     std::panic::set_hook(Box::new(|_| {}));
     let began = std::time::Instant::now();

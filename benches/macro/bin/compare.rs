@@ -19,7 +19,8 @@ const SCRIPTS: [&str; 5] =
 #[derive(Parser)]
 #[command(about = "The same workloads against several PostgreSQL-compatible servers")]
 struct Arguments {
-    /// `name=host:port[,user=U][,db=D][,password=P]`; the first is what the others are compared with.
+    /// `name=host:port[,user=U][,db=D][,password=P][,also=PORT]`; the first is what the others are
+    /// compared with. The processor time of who listens on the `also` ports counts too.
     #[arg(long = "target", required = true)]
     targets: Vec<Target>,
     #[arg(long, value_delimiter = ',', default_value = "tpcb,select,sysbench")]
@@ -98,7 +99,8 @@ fn prepare(arguments: &Arguments, sizes: &Sizes) -> Result<(), String> {
 
 fn sample(cell: &Cell, target: &Target, sizes: &Sizes, isolation: &str) -> Sample {
     let busy_percent = cpu::busy_percent();
-    let servers = cpu::listeners(target.port);
+    let ports = std::iter::once(target.port).chain(target.also.iter().copied());
+    let servers: Vec<u32> = ports.flat_map(cpu::listeners).collect();
     let before = cpu::used(&servers);
     let measured = tools::measure(cell, target, sizes, isolation);
     let used = cpu::used(&servers).saturating_sub(before);

@@ -46,7 +46,8 @@ stage_fmt() {
     [[ ! -f fuzz/Cargo.toml ]] || cargo fmt --manifest-path fuzz/Cargo.toml --all --check
 }
 
-stage_clippy() { cargo clippy --locked --workspace --all-targets -- -D warnings; }
+# In the server's profile: what build scripts compile for it, an allocator for one, is compiled once.
+stage_clippy() { cargo clippy --locked --release --workspace --all-targets -- -D warnings; }
 
 # One selection of packages for all of these: another one, such as `-p shardforge-core`, asks for other
 # features of common crates, and cargo compiles them, and the core, once more.

@@ -44,7 +44,8 @@ pub(crate) fn build(plan: &PhysicalPlan) -> BoxOperator {
             Box::new(FilterOp { input: build(input), predicate: predicate.clone() })
         }
         PhysicalPlan::Project { input, exprs } => {
-            Box::new(ProjectOp { input: build(input), exprs: exprs.clone() })
+            let (input, columns) = (build(input), ascending_columns(exprs));
+            Box::new(ProjectOp { input, exprs: exprs.clone(), columns })
         }
         PhysicalPlan::Apply { input, subqueries } => {
             Box::new(ApplyOp::new(build(input), subqueries))
@@ -224,15 +225,47 @@ impl Operator for FilterOp {
 struct ProjectOp {
     input: BoxOperator,
     exprs: Vec<Expr>,
+    /// If they are columns in ascending order, these: a row gives them up where it lies.
+    columns: Option<Vec<usize>>,
+}
+
+/// The columns that these are, if they are nothing else and ascend.
+fn ascending_columns(exprs: &[Expr]) -> Option<Vec<usize>> {
+    let column = |expr: &Expr| match expr {
+        Expr::Column(column) => Some(*column),
+        _ => None, // computed
+    };
+    let columns = exprs.iter().map(column).collect::<Option<Vec<_>>>()?;
+    columns.is_sorted_by(|a, b| a < b).then_some(columns)
+}
+
+/// Leaves only these columns, which ascend, in rows that all have them; `false` if one has not.
+fn keep_columns(rows: &mut [Row], columns: &[usize]) -> bool {
+    let width = columns.last().map_or(0, |last| last + 1);
+    if rows.iter().any(|row| row.len() < width) {
+        return false;
+    }
+    for row in rows {
+        for (to, from) in columns.iter().enumerate() {
+            row.swap(to, *from);
+        }
+        row.truncate(columns.len());
+    }
+    true
 }
 
 impl Operator for ProjectOp {
     fn next<'a>(&'a mut self, run: &'a Run) -> Pending<'a, Option<Vec<Row>>> {
         Box::pin(async move {
-            let Some(rows) = self.input.next(run).await? else {
+            let Some(mut rows) = self.input.next(run).await? else {
                 return Ok(None);
             };
             run.context.tick(rows.len()).await;
+            if let Some(columns) = &self.columns
+                && keep_columns(&mut rows, columns)
+            {
+                return Ok(Some(rows));
+            }
             let exprs = &self.exprs;
             let project = |context: &crate::row::eval::EvalContext<'_>, row: &Row| {
                 exprs.iter().map(|expr| eval(expr, row, context)).collect::<Result<Row, _>>()

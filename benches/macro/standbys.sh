@@ -52,5 +52,17 @@ for n in 1 2 3; do
     pids+=($!)
 done
 "$server" init --peer-addr 127.0.0.1:27521 --timeout 30s
+
+# PostgreSQL's clients talk to the primary; ours to the node that leads, and for comparison to another.
+leads=
+for _ in $(seq 50); do
+    status=$("$server" status --peer-addr 127.0.0.1:27521 --format json || true)
+    leads=$(tr -d ' \n' <<< "$status" | sed -n 's/.*"epoch":[0-9]*,"id":1,"leader":\([1-3]\).*/\1/p')
+    [ -z "$leads" ] || break
+    sleep 0.2
+done
+[ -n "$leads" ] || { echo "nobody leads the data shard: $status" >&2; exit 1; }
+other=$((leads % 3 + 1)) third=$(((leads + 1) % 3 + 1))
 "$compare" --target pg=127.0.0.1:27501,db=bench,also=27502,also=27503 \
-    --target sf=127.0.0.1:27511,also=27512,also=27513 "$@"
+    --target "leader=127.0.0.1:2751$leads,also=2751$other,also=2751$third" \
+    --target "other=127.0.0.1:2751$other,also=2751$leads,also=2751$third" "$@"

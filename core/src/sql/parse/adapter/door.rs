@@ -5,7 +5,7 @@ use sqlparser::dialect::{Dialect as _, PostgreSqlDialect, Precedence};
 use sqlparser::parser::{Parser, ParserError};
 
 use super::lower::Lower;
-use super::table::Rewritten;
+use super::rewrite::Rewritten;
 use crate::base::error::SqlError;
 use crate::base::limit;
 use crate::sql::parse::ast::{Expr, Query, Statement};

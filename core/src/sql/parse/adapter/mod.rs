@@ -14,8 +14,8 @@ mod only;
 mod operator;
 mod place;
 mod query;
+mod rewrite;
 mod select;
-mod table;
 
 pub(super) use door::{default_expression, expression, query, statement};
 pub(super) use lower::too_many_dots;

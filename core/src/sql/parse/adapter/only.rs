@@ -3,9 +3,7 @@
 use std::ops::Range;
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
-
-use super::table::keyword;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
 /// Follows the tokens of a statement as far as it takes to know where a table is named next.
 pub(super) struct TablePlaces {
@@ -107,5 +105,13 @@ pub(super) fn name_end(tokens: &[TokenWithSpan], mut at: usize) -> Result<usize,
             return Ok(at);
         }
         at += 1;
+    }
+}
+
+/// The word that a token is, unless it is quoted.
+pub(super) fn keyword(token: &TokenWithSpan) -> Option<Keyword> {
+    match &token.token {
+        Token::Word(Word { keyword, quote_style: None, .. }) => Some(*keyword),
+        _ => None,
     }
 }

@@ -4,7 +4,7 @@
 use sqlparser::keywords::Keyword;
 use sqlparser::tokenizer::{Token, TokenWithSpan, Word};
 
-use super::only::{TablePlaces, name_end, only};
+use super::only::{TablePlaces, keyword, name_end, only};
 
 /// Tokens in sqlparser's words.
 pub(super) struct Rewritten {
@@ -62,14 +62,6 @@ impl Rewritten {
             Some(last) => self.ends.get(last).or(self.ends.last()).copied().unwrap_or(0),
             None => 0,
         }
-    }
-}
-
-/// The word that a token is, unless it is quoted.
-pub(super) fn keyword(token: &TokenWithSpan) -> Option<Keyword> {
-    match &token.token {
-        Token::Word(Word { keyword, quote_style: None, .. }) => Some(*keyword),
-        _ => None,
     }
 }
 

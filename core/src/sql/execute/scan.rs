@@ -120,7 +120,7 @@ impl Scanner {
             if descriptor.unique && values.len() == descriptor.columns.len() {
                 scanner.push_points(descriptor, vec![values.to_vec()]);
             } else {
-                scanner.push_prefixes(descriptor, vec![values.to_vec()]);
+                scanner.push_prefix(descriptor, values, access.index_prefix(descriptor, values));
             }
         }
         Ok(scanner)
@@ -188,12 +188,16 @@ impl Scanner {
     fn push_prefixes(&mut self, index: &IndexDescriptor, wanted: Vec<Vec<Datum>>) {
         let mut seen = BTreeSet::new();
         for values in wanted {
-            let span = Span::prefix(self.access.index_prefix(index, &values).into());
-            if seen.insert(span.start.clone()) {
-                let route = self.access.index_route(index, &values);
-                self.push_span(index, span, route);
+            let prefix = self.access.index_prefix(index, &values);
+            if seen.insert(prefix.clone()) {
+                self.push_prefix(index, &values, prefix);
             }
         }
+    }
+
+    fn push_prefix(&mut self, index: &IndexDescriptor, values: &[Datum], prefix: Vec<u8>) {
+        let route = self.access.index_route(index, values);
+        self.push_span(index, Span::prefix(prefix.into()), route);
     }
 
     fn push_span(&mut self, index: &IndexDescriptor, span: Span, route: Route) {

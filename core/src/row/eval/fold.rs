@@ -61,6 +61,23 @@ fn simplify(expr: &mut Expr) {
     }
 }
 
+impl Expr {
+    /// Whether two evaluations in one statement may differ (`random()`, `nextval`): then it must be
+    /// computed for each row, and may be neither a key nor repeated. A subquery is not: one that reads no
+    /// row runs once. Source: PostgreSQL, Function Volatility Categories.
+    #[must_use]
+    pub fn is_volatile(&self) -> bool {
+        let mut found = false;
+        self.walk(&mut |part| {
+            if let Self::Call { function, .. } = part {
+                found |= functions::by_id(*function)
+                    .is_none_or(|def| def.volatility == Volatility::Volatile);
+            }
+        });
+        found
+    }
+}
+
 fn is_immutable(expr: &Expr) -> bool {
     match expr {
         Expr::Call { function, .. } => {

@@ -134,7 +134,7 @@ async fn found(
     for row in rows {
         let mut wide = row.values.clone();
         subqueries.append(&mut wide, run).await?;
-        if run.passes(source.filter.as_ref(), &wide)? {
+        if run.passes(source.filter.as_ref(), &wide).await? {
             out.push((row, wide));
         }
     }

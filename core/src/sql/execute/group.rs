@@ -83,7 +83,7 @@ impl GroupOp {
 
     async fn add(&self, group: &mut Group, row: &Row, run: &Run) -> Result<(), SqlError> {
         for (aggregate, sum) in self.aggregates.iter().zip(&mut group.sums) {
-            if aggregate.filter.is_some() && !run.passes(aggregate.filter.as_ref(), row)? {
+            if aggregate.filter.is_some() && !run.passes(aggregate.filter.as_ref(), row).await? {
                 continue;
             }
             let args = run.values(&aggregate.args, row).await?;

@@ -30,11 +30,11 @@ impl Shape {
     }
 
     /// Joins one left row with candidates; `seen` learns which had a partner.
-    fn join(
+    async fn join<'a>(
         self,
         run: &Run,
         left: &Row,
-        candidates: &mut dyn Iterator<Item = (usize, &Row)>,
+        candidates: impl Iterator<Item = (usize, &'a Row)>,
         on: Option<&Expr>,
         out: &mut Vec<Row>,
         mut seen: Option<&mut Vec<bool>>,
@@ -42,7 +42,7 @@ impl Shape {
         let mut matched = false;
         for (at, right) in candidates {
             let pair: Row = left.iter().chain(right).cloned().collect();
-            if !run.passes(on, &pair)? {
+            if !run.passes(on, &pair).await? {
                 continue;
             }
             matched = true;
@@ -119,7 +119,7 @@ impl NestedLoopOp {
         }
         let rows = collect(&mut build(&self.right), run).await?;
         let on = self.on.as_ref();
-        self.shape.join(run, &left, &mut rows.iter().enumerate(), on, out, None)?;
+        self.shape.join(run, &left, rows.iter().enumerate(), on, out, None).await?;
         release(&rows, run);
         Ok(())
     }
@@ -152,9 +152,9 @@ impl Operator for NestedLoopOp {
                 }
                 if let Some((rows, seen)) = &mut self.held {
                     run.context.tick(rows.len()).await;
-                    let candidates = &mut rows.iter().enumerate();
+                    let candidates = rows.iter().enumerate();
                     let on = self.on.as_ref();
-                    self.shape.join(run, &left, candidates, on, &mut out, Some(seen))?;
+                    self.shape.join(run, &left, candidates, on, &mut out, Some(seen)).await?;
                 }
             }
             Ok(Some(out))
@@ -239,10 +239,10 @@ impl Operator for HashJoinOp {
                 let matches = matches.map_or(&[] as &[usize], Vec::as_slice);
                 run.context.tick(matches.len() + 1).await;
                 let rows = &self.rows;
-                let mut candidates = matches.iter().map(|at| (*at, &rows[*at]));
+                let candidates = matches.iter().map(|at| (*at, &rows[*at]));
                 let residual = self.residual.as_ref();
                 let seen = Some(&mut self.seen);
-                self.shape.join(run, &left, &mut candidates, residual, &mut out, seen)?;
+                self.shape.join(run, &left, candidates, residual, &mut out, seen).await?;
             }
             Ok(Some(out))
         })
@@ -299,9 +299,9 @@ impl Operator for LookupJoinOp {
                 while let Some(batch) = scanner.next_values(run).await? {
                     rows.extend(batch);
                 }
-                let candidates = &mut rows.iter().enumerate();
+                let candidates = rows.iter().enumerate();
                 let residual = self.residual.as_ref();
-                self.shape.join(run, &left, candidates, residual, &mut out, None)?;
+                self.shape.join(run, &left, candidates, residual, &mut out, None).await?;
             }
             Ok(Some(out))
         })

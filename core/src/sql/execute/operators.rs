@@ -41,7 +41,8 @@ pub(crate) fn build(plan: &PhysicalPlan) -> BoxOperator {
         }
         PhysicalPlan::CteScan { number, .. } => Box::new(CteOp { number: *number, at: 0 }),
         PhysicalPlan::Filter { input, predicate } => {
-            Box::new(FilterOp { input: build(input), predicate: predicate.clone() })
+            let (input, predicate) = (build(input), predicate.clone());
+            Box::new(FilterOp { volatile: predicate.is_volatile(), input, predicate })
         }
         PhysicalPlan::Project { input, exprs } => {
             let (input, columns) = (build(input), ascending_columns(exprs));
@@ -207,6 +208,8 @@ impl Operator for CteOp {
 struct FilterOp {
     input: BoxOperator,
     predicate: Expr,
+    /// Whether rows are looked at one by one, for each may lack something.
+    volatile: bool,
 }
 
 impl Operator for FilterOp {
@@ -216,8 +219,17 @@ impl Operator for FilterOp {
                 return Ok(None);
             };
             run.context.tick(rows.len()).await;
-            run.retain(&self.predicate, &mut rows)?;
-            Ok(Some(rows))
+            if !self.volatile {
+                run.retain(&self.predicate, &mut rows)?;
+                return Ok(Some(rows));
+            }
+            let mut passed = Vec::new();
+            for row in rows {
+                if run.passes(Some(&self.predicate), &row).await? {
+                    passed.push(row);
+                }
+            }
+            Ok(Some(passed))
         })
     }
 }

@@ -217,7 +217,7 @@ async fn fetch(
     } else {
         access.decode_needed(&found.row, &scan.needed)?
     };
-    if !run.passes(scan.filter.as_ref(), &values)? {
+    if !run.passes(scan.filter.as_ref(), &values).await? {
         return Ok(Vec::new());
     }
     Ok(vec![OldRow { key: found.key, version: found.version, values }])

@@ -110,15 +110,29 @@ impl Run {
         self.with_catalog(|context| eval(expr, &[], context)).await
     }
 
-    /// Whether a row passes.
-    pub(crate) fn passes(&self, filter: Option<&Expr>, row: &[Datum]) -> Result<bool, SqlError> {
-        match filter {
-            None => Ok(true),
-            Some(filter) => self.with(|context| eval_filter(filter, row, context)),
+    /// Whether a row passes. What the filter lacks is fetched, as in [`Run::with_catalog`].
+    pub(crate) async fn passes(
+        &self,
+        filter: Option<&Expr>,
+        row: &[Datum],
+    ) -> Result<bool, SqlError> {
+        let Some(filter) = filter else { return Ok(true) };
+        let passes = |context: &EvalContext<'_>| eval_filter(filter, row, context);
+        let result = self.with(passes);
+        if result.is_err()
+            && let Some(need) = self.context.take_need()
+        {
+            let fetched = async {
+                self.context.fetch(need).await?;
+                self.with_catalog(passes).await
+            };
+            // Rare: not a part of the future of every scan.
+            return Box::pin(fetched).await;
         }
+        result
     }
 
-    /// Keeps the rows that pass.
+    /// Keeps the rows that pass a filter without effects.
     pub(crate) fn retain(&self, filter: &Expr, rows: &mut Vec<Row>) -> Result<(), SqlError> {
         self.with(|context| {
             let mut failed = None;

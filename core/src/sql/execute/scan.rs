@@ -229,7 +229,7 @@ impl Scanner {
                 None => self.access.decode(&found.row)?,
                 Some(needed) => self.access.decode_some(&found.row, needed)?,
             };
-            if run.passes(self.filter.as_ref(), &values)? {
+            if run.passes(self.filter.as_ref(), &values).await? {
                 rows.push(OldRow { key: found.key, version: found.version, values });
                 self.left = self.left.map(|left| left - 1);
             }

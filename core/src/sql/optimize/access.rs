@@ -218,7 +218,7 @@ fn column_of(expr: &Expr) -> Option<usize> {
     }
 }
 
-/// The value as a key of the column's type, if no row decides it and it means the same there; and
+/// The value as a key of the column's type, if it is one for all rows and means the same there; and
 /// whether it means quite the same, or for `<` and `>` perhaps one value more.
 fn key_value(
     value: &Expr,
@@ -231,7 +231,7 @@ fn key_value(
     }
     let mut decided = true;
     value.walk(&mut |part| decided &= !matches!(part, Expr::Column(_) | Expr::Subquery(_)));
-    if !decided {
+    if !decided || value.is_volatile() {
         return None;
     }
     let ty = type_of(value, lowering)?;

@@ -36,9 +36,12 @@ pub(super) fn join(
     PhysicalPlan::HashJoin { kind, left, right, left_keys, right_keys, residual }
 }
 
-/// `left key = right key`, each over its own side's row.
+/// `left key = right key`, each over its own side's row and the same for all of its pairs.
 fn equality(conjunct: &Expr, left: usize, right: usize) -> Option<(Expr, Expr)> {
     let Expr::Compare { op: CompareOp::Eq, left: a, right: b } = conjunct else { return None };
+    if conjunct.is_volatile() {
+        return None;
+    }
     let is_left = |e: &Expr| !e.columns().is_empty() && conjuncts::reads_only(e, 0..left);
     let is_right =
         |e: &Expr| !e.columns().is_empty() && conjuncts::reads_only(e, left..left + right);

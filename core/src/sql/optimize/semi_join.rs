@@ -5,7 +5,7 @@ use crate::row::eval::{CompareOp, Expr};
 use crate::row::types::DataType;
 use crate::sql::plan::{JoinType, LogicalPlan, Subquery, SubqueryKind};
 
-/// If the only subquery is an uncorrelated `= ANY` that a condition wants true, and nobody reads its
+/// If the only subquery is an uncorrelated `= ANY` about each row that a condition wants true, and nobody reads its
 /// value otherwise, the join that does the same; the condition is taken out of `conjuncts`.
 pub(super) fn rewrite(
     input: LogicalPlan,
@@ -20,11 +20,11 @@ pub(super) fn rewrite(
     let fits = match subqueries.as_slice() {
         [
             Subquery {
-                kind: SubqueryKind::Compare { op: CompareOp::Eq, all: false, .. },
+                kind: SubqueryKind::Compare { left, op: CompareOp::Eq, all: false },
                 outer,
                 ..
             },
-        ] => outer.is_empty(),
+        ] => outer.is_empty() && !left.columns().is_empty() && !left.is_volatile(),
         _ => false, // not the shape
     };
     if !fits || wanted == 0 || wanted != readers || needed.get(width) == Some(&true) {

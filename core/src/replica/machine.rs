@@ -313,6 +313,7 @@ impl Machine {
 }
 
 fn apply_versions(at: Timestamp, writes: Vec<VersionWrite>, batch: &mut WriteBatch) {
+    batch.ops.reserve(writes.len() + 1); // and the applied place
     for write in writes {
         let family = if write.index { Family::Index } else { Family::Data };
         put_version(batch, family, write.key.as_ref(), at, write.value);

@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::base::key::Key;
 use crate::base::map::FixedHasher;
@@ -26,6 +27,8 @@ const VALUE_BYTES_MAX: usize = 4 << 10;
 /// What an entry takes beyond its bytes, about: its place in a set that is not quite full, and what
 /// the allocator rounds up.
 const ENTRY_BYTES: usize = 72;
+/// Rows of a load that are looked up together: more than a processor waits for at once.
+const LOADED_TOGETHER: usize = 32;
 
 /// The newest version of a key, or that there is none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -113,8 +116,7 @@ impl Newest {
     /// A write was applied.
     pub fn applied(&mut self, key: &Key, at: Timestamp, value: &Bytes) {
         if self.on {
-            let live = !is_tombstone(value);
-            self.offer(key, NewestVersion { at: Some(at), live }, Some(value));
+            self.offer(hash_of(key), key, newest(at, value), Some(value));
         }
     }
 
@@ -130,16 +132,31 @@ impl Newest {
             return;
         }
         self.forgotten += 1;
-        for (key, value) in writes {
-            if self.has_room(key) || self.known(key).is_some() {
-                self.applied(key, at, value);
+        let mut writes = writes.map(|(key, value)| (hash_of(key), key, value));
+        loop {
+            let group: SmallVec<[_; LOADED_TOGETHER]> =
+                writes.by_ref().take(LOADED_TOGETHER).collect();
+            if group.is_empty() {
+                return;
+            }
+            // One look-up right after the other: the processor waits for their memory at once.
+            let known: SmallVec<[bool; LOADED_TOGETHER]> =
+                group.iter().map(|(hash, key, _)| self.is_known(*hash, key)).collect();
+            for ((hash, key, value), known) in group.into_iter().zip(known) {
+                if known || self.has_room(hash) || self.is_known(hash, key) {
+                    self.offer(hash, key, newest(at, value), Some(value));
+                }
             }
         }
     }
 
+    fn is_known(&self, hash: u64, key: &Key) -> bool {
+        self.parts.get(part_of(hash)).is_some_and(|part| part.known(hash, key).is_some())
+    }
+
     /// Whether nothing would be forgotten.
-    fn has_room(&self, key: &Key) -> bool {
-        let part = self.parts.get(part_of(hash_of(key)));
+    fn has_room(&self, hash: u64) -> bool {
+        let part = self.parts.get(part_of(hash));
         let full = self.generation_bytes.saturating_sub(2 * VALUE_BYTES_MAX);
         part.is_some_and(|part| part.old.is_empty() || part.young_bytes < full)
     }
@@ -154,15 +171,11 @@ impl Newest {
         if !self.on || stamp != self.forgotten {
             return;
         }
-        let newest = match version {
-            Some(v) => NewestVersion { at: Some(v.timestamp), live: !is_tombstone(&v.value) },
-            None => NewestVersion::default(),
-        };
-        self.offer(key, newest, version.map(|version| &version.value));
+        let newest = version.map_or_else(NewestVersion::default, |v| newest(v.timestamp, &v.value));
+        self.offer(hash_of(key), key, newest, version.map(|version| &version.value));
     }
 
-    fn offer(&mut self, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
-        let hash = hash_of(key);
+    fn offer(&mut self, hash: u64, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
         let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
         part.offer(Known::new(hash, key, version, value));
         if self.generation_bytes <= part.young_bytes {
@@ -197,6 +210,11 @@ impl Part {
         self.young_bytes += ENTRY_BYTES + known.bytes.len();
         self.young.insert_unique(hash, known, |known| known.hash);
     }
+}
+
+/// What a write says of its key.
+fn newest(at: Timestamp, value: &Bytes) -> NewestVersion {
+    NewestVersion { at: Some(at), live: !is_tombstone(value) }
 }
 
 fn hash_of(key: &Key) -> u64 {

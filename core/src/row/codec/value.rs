@@ -80,20 +80,35 @@ impl RowEncoder {
     ///
     /// 54000 if the row is too large, XX000 if a datum is not of its column's type.
     pub fn encode(&self, hash16: u16, row: &[Datum]) -> Result<Vec<u8>, SqlError> {
+        let mut out = Vec::with_capacity(16 + row.len() * 9);
+        self.encode_into(hash16, row, &mut out)?;
+        Ok(out)
+    }
+
+    /// As [`Self::encode`], into an empty buffer; after an error it holds anything.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::encode`].
+    pub fn encode_into(
+        &self,
+        hash16: u16,
+        row: &[Datum],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SqlError> {
         if row.len() != self.types.len() {
             let message = format!("row has {} values for {} columns", row.len(), self.types.len());
             return Err(SqlError::new(sqlstate::INTERNAL_ERROR, message));
         }
-        let mut out = Vec::with_capacity(16 + row.len() * 9);
         let header = ValueHeader { flags: 0, hash16, schema_version: self.schema_version };
-        header.encode(&mut out);
-        put_varint(&mut out, row.len() as u64);
+        header.encode(out);
+        put_varint(out, row.len() as u64);
         let bitmap = out.len();
         out.resize(bitmap + row.len().div_ceil(8), 0);
         for (at, (datum, ty)) in row.iter().zip(&self.types).enumerate() {
             if datum.is_null() {
                 out[bitmap + at / 8] |= 1 << (at % 8);
-            } else if !encode_field(&mut out, ty, datum) {
+            } else if !encode_field(out, ty, datum) {
                 let message = format!("column {} of type {ty} cannot hold {datum:?}", at + 1);
                 return Err(SqlError::new(sqlstate::INTERNAL_ERROR, message));
             }
@@ -103,7 +118,7 @@ impl RowEncoder {
             return Err(SqlError::new(sqlstate::PROGRAM_LIMIT_EXCEEDED, message)
                 .detail(format!("The maximum is {} bytes.", limit::ROW_BYTES_MAX)));
         }
-        Ok(out)
+        Ok(())
     }
 }
 

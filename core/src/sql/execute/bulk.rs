@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::table::TableAccess;
 use super::wire::text_of;
 use crate::base::error::{SqlError, sqlstate};
@@ -39,6 +41,22 @@ impl BulkKeys {
         u32::try_from(at).unwrap_or(u32::MAX)
     }
 
+    /// Whether these keys of an index, which ascend, are larger than every key that came before them;
+    /// if so they count from now on, and nobody need ask for each.
+    pub(crate) fn are_larger(
+        &mut self,
+        table: TableId,
+        index: IndexId,
+        keys: (&Key, &Key),
+    ) -> bool {
+        let (first, last) = keys;
+        let larger = self.largest.get(&(table, index)).is_none_or(|largest| largest < first);
+        if larger {
+            self.largest.insert((table, index), last.clone());
+        }
+        larger
+    }
+
     /// Whether the key is larger than every key that came before it; it counts from now on.
     pub(crate) fn is_larger(&mut self, table: TableId, index: IndexId, key: &Key) -> bool {
         match self.largest.get_mut(&(table, index)) {
@@ -64,6 +82,44 @@ impl BulkKeys {
                 "duplicate key value violates unique constraint",
             ),
         }
+    }
+}
+
+/// Rows of one index that wait for the bulk path, each key once.
+#[derive(Debug, Default)]
+pub(crate) struct BulkBatch {
+    /// Those that came in ascending order, as most loads do.
+    ascending: Vec<BulkEntry>,
+    /// Those that came since the first that did not.
+    others: BTreeMap<Key, (u16, Bytes)>,
+}
+
+/// A key, its routing hash, its row.
+pub(crate) type BulkEntry = (Key, u16, Bytes);
+
+impl BulkBatch {
+    /// Takes a row, unless its key is there.
+    pub(crate) fn put(&mut self, key: Key, hash: u16, row: Bytes) -> Result<(), Key> {
+        if self.others.is_empty() && self.ascending.last().is_none_or(|(last, ..)| *last < key) {
+            self.ascending.push((key, hash, row));
+            return Ok(());
+        }
+        let known = self.ascending.binary_search_by(|(held, ..)| held.cmp(&key)).is_ok();
+        if known || self.others.contains_key(&key) {
+            return Err(key);
+        }
+        self.others.insert(key, (hash, row));
+        Ok(())
+    }
+
+    /// All rows, their keys ascending.
+    pub(crate) fn into_sorted(self) -> Vec<BulkEntry> {
+        let mut rows = self.ascending;
+        if !self.others.is_empty() {
+            rows.extend(self.others.into_iter().map(|(key, (hash, row))| (key, hash, row)));
+            rows.sort_unstable_by(|(a, ..), (b, ..)| a.cmp(b));
+        }
+        rows
     }
 }
 
@@ -96,4 +152,43 @@ pub(crate) fn key_detail(
     let texts: Vec<_> =
         values.iter().enumerate().map(|(at, value)| text_of(value, &column(at).ty)).collect();
     Some(format!("({})=({})", names.join(", "), texts.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(number: u8) -> Key {
+        Key(Bytes::copy_from_slice(&[number]))
+    }
+
+    fn entry(number: u8) -> BulkEntry {
+        (key(number), u16::from(number), Bytes::new())
+    }
+
+    #[test]
+    fn rows_in_any_order_come_out_sorted_and_once() {
+        for order in [[1, 2, 3, 4], [4, 3, 2, 1], [1, 3, 2, 4], [2, 4, 1, 3]] {
+            let mut batch = BulkBatch::default();
+            for (at, number) in order.into_iter().enumerate() {
+                let (key, hash, row) = entry(number);
+                assert_eq!(batch.put(key, hash, row.clone()), Ok(()));
+                for again in &order[..=at] {
+                    assert_eq!(batch.put(entry(*again).0, 9, row.clone()), Err(entry(*again).0));
+                }
+            }
+            assert_eq!(batch.into_sorted(), (1..=4).map(entry).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn only_keys_above_all_before_are_new_without_a_question() {
+        let mut keys = BulkKeys::default();
+        let (table, index) = (TableId(1), IndexId(0));
+        assert!(keys.are_larger(table, index, (&key(3), &key(5))));
+        assert!(!keys.are_larger(table, index, (&key(5), &key(7))), "five was there");
+        assert!(!keys.is_larger(table, index, &key(4)));
+        assert!(keys.are_larger(table, index, (&key(6), &key(7))));
+        assert!(keys.are_larger(table, IndexId(1), (&key(1), &key(1))), "another index");
+    }
 }

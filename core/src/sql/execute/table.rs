@@ -8,6 +8,7 @@
 //! A unique entry without NULLs ends with its columns, so that two rows with the same values meet at
 //! one key.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -28,6 +29,8 @@ use crate::sql::ports::{Place, Route};
 
 /// Bytes of table id and index id.
 const PREFIX_BYTES: usize = 8;
+/// What the scratch memory keeps after a large row.
+const SCRATCH_BYTES_MAX: usize = 64 << 10;
 
 /// A table's descriptor with its encoders.
 #[derive(Debug)]
@@ -35,6 +38,8 @@ pub(crate) struct TableAccess {
     pub(crate) descriptor: Rc<TableDescriptor>,
     encoder: RowEncoder,
     decoder: RowDecoder,
+    /// Where a row's bytes are put together before they take just the memory that they need.
+    scratch: RefCell<Vec<u8>>,
 }
 
 /// An entry of an index.
@@ -50,7 +55,7 @@ impl TableAccess {
         let types: Vec<_> = descriptor.columns.iter().map(|column| column.ty.clone()).collect();
         let encoder = RowEncoder::new(types.clone(), descriptor.version);
         let decoder = RowDecoder::new(types, Vec::new());
-        Self { descriptor, encoder, decoder }
+        Self { descriptor, encoder, decoder, scratch: RefCell::default() }
     }
 
     /// How requests name an index of it (0: its rows).
@@ -194,7 +199,11 @@ impl TableAccess {
 
     /// A row's bytes.
     pub(crate) fn encode(&self, hash: u16, row: &[Datum]) -> Result<Bytes, SqlError> {
-        Ok(self.encoder.encode(hash, row)?.into())
+        let mut scratch = self.scratch.borrow_mut();
+        scratch.clear();
+        scratch.shrink_to(SCRATCH_BYTES_MAX);
+        self.encoder.encode_into(hash, row, &mut scratch)?;
+        Ok(Bytes::copy_from_slice(&scratch))
     }
 
     /// A row's values.

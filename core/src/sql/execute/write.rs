@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::bulk::duplicate_key;
+use super::bulk::{BulkBatch, BulkEntry, duplicate_key};
 use super::context::ExecContext;
 use super::table::TableAccess;
 use super::wire::text_of;
@@ -42,7 +42,7 @@ pub(crate) struct TableWriter<'a> {
     is_bulk: bool,
     tags: Vec<u32>,
     writes: Vec<RowWrite>,
-    bulk: BTreeMap<Key, (IndexId, u16, Bytes)>,
+    bulk: BTreeMap<IndexId, BulkBatch>,
     bytes: usize,
 }
 
@@ -240,12 +240,9 @@ impl<'a> TableWriter<'a> {
         hash: u16,
         row: Bytes,
     ) -> Result<(), SqlError> {
-        if self.bulk.contains_key(&key) {
-            return Err(duplicate_key(&self.access, at, &key));
-        }
         self.bytes += key.0.len() + row.len() + 64;
-        self.bulk.insert(key, (index, hash, row));
-        Ok(())
+        let put = self.bulk.entry(index).or_default().put(key, hash, row);
+        put.map_err(|key| duplicate_key(&self.access, at, &key))
     }
 
     async fn flow(&mut self) -> Result<(), SqlError> {
@@ -282,30 +279,40 @@ impl<'a> TableWriter<'a> {
             return Ok(());
         }
         self.bytes = 0;
-        let batch = std::mem::take(&mut self.bulk);
-        self.check_bulk(&batch).await?;
-        let access = &self.access;
-        let rows = batch.into_iter().map(|(key, (index, hash, row))| BulkRow {
-            place: access.place(index),
-            hash,
-            key,
-            row,
-        });
-        Ok(self.context.open.txn.ingest(rows.collect()).await?)
+        let bulk = std::mem::take(&mut self.bulk);
+        let batches: Vec<_> =
+            bulk.into_iter().map(|(index, batch)| (index, batch.into_sorted())).collect();
+        self.check_bulk(&batches).await?;
+        let mut rows = Vec::with_capacity(batches.iter().map(|(_, batch)| batch.len()).sum());
+        for (index, batch) in batches {
+            let place = self.access.place(index);
+            rows.extend(batch.into_iter().map(|(key, hash, row)| BulkRow {
+                place,
+                hash,
+                key,
+                row,
+            }));
+        }
+        Ok(self.context.open.txn.ingest(rows).await?)
     }
 
     /// Keys that are not larger than all before them are looked up.
-    async fn check_bulk(
-        &self,
-        batch: &BTreeMap<Key, (IndexId, u16, Bytes)>,
-    ) -> Result<(), SqlError> {
+    async fn check_bulk(&self, batches: &[(IndexId, Vec<BulkEntry>)]) -> Result<(), SqlError> {
         let table = self.access.descriptor.id;
         let mut doubtful: BTreeMap<IndexId, Vec<Key>> = BTreeMap::new();
         {
             let mut keys = self.context.open.bulk_keys().borrow_mut();
-            for (key, (index, ..)) in batch {
-                if !keys.is_larger(table, *index, key) {
-                    doubtful.entry(*index).or_default().push(key.clone());
+            for (index, batch) in batches {
+                let (Some((first, ..)), Some((last, ..))) = (batch.first(), batch.last()) else {
+                    continue;
+                };
+                if keys.are_larger(table, *index, (first, last)) {
+                    continue;
+                }
+                for (key, ..) in batch {
+                    if !keys.is_larger(table, *index, key) {
+                        doubtful.entry(*index).or_default().push(key.clone());
+                    }
                 }
             }
         }

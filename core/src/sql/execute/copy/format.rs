@@ -4,14 +4,16 @@
 //!
 //! PostgreSQL 15, `copyfromparse.c` and `copyto.c`.
 
-use bytes::BytesMut;
+use std::borrow::Cow;
+
+use bytes::{Bytes, BytesMut};
 
 use crate::base::error::{SqlError, sqlstate};
 use crate::base::limit;
 use crate::sql::parse::ast::{CopyFormat, CopyOptions};
 
 /// One record's fields; `None` is NULL.
-pub(crate) type Fields = Vec<Option<String>>;
+pub(crate) type Fields<'a> = Vec<Option<Cow<'a, str>>>;
 
 /// Cuts a stream into records.
 #[derive(Debug)]
@@ -55,7 +57,7 @@ impl Splitter {
     }
 
     /// The next whole record; at the stream's end also what has no line end.
-    pub(crate) fn next(&mut self, at_end: bool) -> Option<Vec<u8>> {
+    pub(crate) fn next(&mut self, at_end: bool) -> Option<Bytes> {
         if self.finished {
             return None;
         }
@@ -64,23 +66,28 @@ impl Splitter {
             None if at_end && !self.held.is_empty() => (self.held.len(), 0),
             None => return None,
         };
-        let record = self.held.split_to(end + skip);
+        let mut record = self.held.split_to(end + skip);
+        record.truncate(end);
         self.seen = 0;
         self.in_quotes = false;
-        let record = record[..end].to_vec();
-        if record == b"\\." {
+        if *record == *b"\\." {
             self.finished = true;
             return None;
         }
         self.line += 1;
-        Some(record)
+        Some(record.freeze())
     }
 
     /// Where the record ends, and the length of its line end.
     fn find_end(&mut self, at_end: bool) -> Option<(usize, usize)> {
         let is_csv = self.options.format == CopyFormat::Csv;
         let mut at = self.seen;
-        while let Some(byte) = self.held.get(at) {
+        loop {
+            if !is_csv {
+                let rest = self.held.get(at..).unwrap_or_default();
+                at += memchr::memchr3(b'\\', b'\n', b'\r', rest).unwrap_or(rest.len());
+            }
+            let Some(byte) = self.held.get(at) else { break };
             match *byte {
                 b'\\' if !is_csv => {
                     if self.held.len() <= at + 1 && !at_end {
@@ -120,37 +127,40 @@ impl Splitter {
 /// # Errors
 ///
 /// 22021 for bytes that are not UTF-8, 22P04 for a quote that does not end.
-pub(crate) fn fields(record: &[u8], options: &CopyOptions) -> Result<Fields, SqlError> {
+pub(crate) fn fields<'a>(record: &'a [u8], options: &CopyOptions) -> Result<Fields<'a>, SqlError> {
     match options.format {
         CopyFormat::Text => text_fields(record, options),
         CopyFormat::Csv => csv_fields(record, options),
     }
 }
 
-fn text_fields(record: &[u8], options: &CopyOptions) -> Result<Fields, SqlError> {
+fn text_fields<'a>(record: &'a [u8], options: &CopyOptions) -> Result<Fields<'a>, SqlError> {
     let mut fields = Vec::with_capacity(8);
     let mut at = 0;
     loop {
         let start = at;
         let mut plain = true;
-        while let Some(byte) = record.get(at) {
-            if *byte == b'\\' {
-                plain = false;
-                at += 2;
-            } else if *byte == options.delimiter {
+        loop {
+            let rest = record.get(at..).unwrap_or_default();
+            let Some(found) = memchr::memchr2(b'\\', options.delimiter, rest) else {
+                at = at.max(record.len());
                 break;
-            } else {
-                at += 1;
+            };
+            at += found;
+            if record[at] != b'\\' {
+                break; // the delimiter
             }
+            plain = false;
+            at += 2;
         }
         let end = at.min(record.len());
         let raw = &record[start..end];
         if raw == options.null.as_bytes() {
             fields.push(None);
         } else if plain {
-            fields.push(Some(utf8(raw.to_vec())?));
+            fields.push(Some(Cow::Borrowed(utf8(raw)?)));
         } else {
-            fields.push(Some(utf8(unescaped(raw))?));
+            fields.push(Some(Cow::Owned(owned(unescaped(raw))?)));
         }
         if record.len() <= at {
             return Ok(fields);
@@ -203,7 +213,7 @@ fn hex(digit: u8) -> u8 {
     (digit as char).to_digit(16).map_or(0, |value| value as u8)
 }
 
-fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields, SqlError> {
+fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields<'static>, SqlError> {
     let (quote, escape) = (options.quote, options.escape);
     let mut fields = Vec::with_capacity(8);
     let mut at = 0;
@@ -235,7 +245,7 @@ fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields, SqlError> 
             return Err(SqlError::new(sqlstate::BAD_COPY_FILE_FORMAT, message));
         }
         let is_null = !quoted && field == options.null.as_bytes();
-        fields.push(if is_null { None } else { Some(utf8(field)?) });
+        fields.push(if is_null { None } else { Some(Cow::Owned(owned(field)?)) });
         if record.len() <= at {
             return Ok(fields);
         }
@@ -243,20 +253,23 @@ fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields, SqlError> 
     }
 }
 
-fn utf8(bytes: Vec<u8>) -> Result<String, SqlError> {
+fn owned(bytes: Vec<u8>) -> Result<String, SqlError> {
+    utf8(&bytes).map(str::to_owned)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, SqlError> {
     let bad = |at: usize, bytes: &[u8]| {
         let shown: Vec<_> =
             bytes[at..].iter().take(4).map(|byte| format!("0x{byte:02x}")).collect();
         let message = format!("invalid byte sequence for encoding \"UTF8\": {}", shown.join(" "));
         SqlError::new(sqlstate::CHARACTER_NOT_IN_REPERTOIRE, message)
     };
-    if let Some(at) = memchr::memchr(0, &bytes) {
+    if let Some(at) = memchr::memchr(0, bytes) {
         return Err(bad(at, &bytes[..=at]));
     }
-    String::from_utf8(bytes).map_err(|error| {
-        let at = error.utf8_error().valid_up_to();
-        let len = error.utf8_error().error_len().unwrap_or(4);
-        let bytes = error.as_bytes();
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let len = error.error_len().unwrap_or(4);
         bad(at, &bytes[..bytes.len().min(at + len)])
     })
 }
@@ -335,17 +348,21 @@ mod tests {
         CopyOptions { format, delimiter, null, header: false, quote, escape, freeze: false }
     }
 
-    fn read(format: CopyFormat, pieces: &[&str]) -> Vec<Fields> {
+    fn read(format: CopyFormat, pieces: &[&str]) -> Vec<Vec<Option<String>>> {
+        let owned = |record: Bytes| {
+            let fields = fields(&record, &options(format)).unwrap();
+            fields.into_iter().map(|field| field.map(Cow::into_owned)).collect()
+        };
         let mut splitter = Splitter::new(options(format));
         let mut records = Vec::new();
         for piece in pieces {
             splitter.push(piece.as_bytes()).unwrap();
             while let Some(record) = splitter.next(false) {
-                records.push(fields(&record, &options(format)).unwrap());
+                records.push(owned(record));
             }
         }
         while let Some(record) = splitter.next(true) {
-            records.push(fields(&record, &options(format)).unwrap());
+            records.push(owned(record));
         }
         records
     }

@@ -98,7 +98,7 @@ impl<'a> CopyIn<'a> {
 
     async fn row(
         &self,
-        fields: Fields,
+        fields: Fields<'_>,
         line: u64,
         shown: &dyn Fn() -> String,
     ) -> Result<Vec<Datum>, SqlError> {

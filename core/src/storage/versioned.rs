@@ -9,7 +9,7 @@
 //!
 //! * A point read is one seek.
 //! * Walking past the versions of one key costs a few steps and then one seek, however many there
-//!   are.
+//!   are; where many keys have many, a step and a seek each.
 
 use bytes::Bytes;
 
@@ -19,6 +19,9 @@ use crate::base::timestamp::Timestamp;
 
 /// Steps tried before a seek: a seek costs about as much as so many steps.
 const STEPS_BEFORE_SEEK: usize = 12;
+/// Keys that get one step only after a key that outlasted all of them: rows that are written often
+/// lie together, and each would cost the steps and the seek.
+const HASTY_KEYS: u32 = 16;
 /// A scan that has looked at so many versions returns what it has, so that the node breathes.
 const LOOKED_AT_MAX: usize = 65_536;
 const TIMESTAMP_BYTES: usize = 8;
@@ -138,17 +141,31 @@ fn here(cursor: &impl Cursor) -> Result<Option<(&[u8], Timestamp)>, StorageError
     }
 }
 
-/// Moves to the first version after all those of `key`.
-fn skip_key(cursor: &mut impl Cursor, key: &[u8]) {
-    for _ in 0..STEPS_BEFORE_SEEK {
-        cursor.next();
-        if !is_of(cursor, key) {
-            return;
+/// How long a walk over many keys tries steps.
+#[derive(Debug, Default)]
+struct Patience {
+    /// Keys that get one step only.
+    hasty: u32,
+}
+
+impl Patience {
+    /// Moves to the first version after all those of `key`.
+    fn skip_key(&mut self, cursor: &mut impl Cursor, key: &[u8]) {
+        let steps = if self.hasty == 0 { STEPS_BEFORE_SEEK } else { 1 };
+        self.hasty = self.hasty.saturating_sub(1);
+        for _ in 0..steps {
+            cursor.next();
+            if !is_of(cursor, key) {
+                return;
+            }
         }
+        if steps == STEPS_BEFORE_SEEK {
+            self.hasty = HASTY_KEYS;
+        }
+        let mut past = physical_key(key, Timestamp::ZERO);
+        past.push(0);
+        cursor.seek(&past);
     }
-    let mut past = physical_key(key, Timestamp::ZERO);
-    past.push(0);
-    cursor.seek(&past);
 }
 
 /// Moves from a version of `key` above `at` to the next at or below it, or past the key.
@@ -174,6 +191,7 @@ fn changed_in(
     up_to: Timestamp,
 ) -> Result<Option<(Bytes, Timestamp)>, StorageError> {
     cursor.seek(&span.start.0);
+    let mut patience = Patience::default();
     loop {
         let Some((found, timestamp)) = here(cursor)? else { return Ok(None) };
         if span.end.0.as_ref() <= found {
@@ -181,7 +199,7 @@ fn changed_in(
         }
         let key = found.to_vec();
         if *key < *span.start.0 || timestamp <= after {
-            skip_key(cursor, &key);
+            patience.skip_key(cursor, &key);
         } else if up_to < timestamp {
             skip_newer(cursor, &key, up_to);
         } else {
@@ -229,6 +247,7 @@ struct Scan<'a, C> {
     /// The key that the cursor stands on.
     key: Vec<u8>,
     looked_at: usize,
+    patience: Patience,
 }
 
 /// A row in [`Scan::held`]: where its key and its value end.
@@ -248,7 +267,8 @@ impl<'a, C: Cursor> Scan<'a, C> {
     ) -> Self {
         let rows_max = rows_max.max(1);
         let (held, rows, key) = (Vec::new(), Vec::new(), Vec::new());
-        Self { cursor, span, at, rows_max, bytes_max, held, rows, key, looked_at: 0 }
+        let patience = Patience::default();
+        Self { cursor, span, at, rows_max, bytes_max, held, rows, key, looked_at: 0, patience }
     }
 
     fn full(&mut self) -> bool {
@@ -300,7 +320,7 @@ impl<'a, C: Cursor> Scan<'a, C> {
             }
             // A resumed scan starts right after a key whose versions still sort behind that place.
             if *self.key < *self.span.start.0 {
-                skip_key(self.cursor, &self.key);
+                self.patience.skip_key(self.cursor, &self.key);
                 continue;
             }
             if self.full() {
@@ -312,7 +332,7 @@ impl<'a, C: Cursor> Scan<'a, C> {
                 continue;
             }
             self.push(timestamp);
-            skip_key(self.cursor, &self.key);
+            self.patience.skip_key(self.cursor, &self.key);
         }
     }
 
@@ -341,7 +361,7 @@ impl<'a, C: Cursor> Scan<'a, C> {
                 return Ok(());
             }
             let key = found.to_vec();
-            skip_key(self.cursor, &key);
+            self.patience.skip_key(self.cursor, &key);
         }
         self.cursor.seek_to_last();
         Ok(())
@@ -445,8 +465,9 @@ mod tests {
     }
 
     fn any_model() -> impl Strategy<Value = Model> {
-        let version = (0u8..12, 1u64..24, any::<u8>());
-        prop::collection::vec(version, 0..80).prop_map(|all| {
+        // Some keys have more versions than a walk tries steps.
+        let version = (0u8..12, 1u64..40, any::<u8>());
+        prop::collection::vec(version, 0..240).prop_map(|all| {
             let mut model = Model::new();
             for (k, at, value) in all {
                 model.entry(key(k)).or_default().insert(at, value);
@@ -465,8 +486,8 @@ mod tests {
         /// The store behaves as a map from key to a map from time to value.
         #[test]
         fn reads_agree_with_the_model(
-            model in any_model(), a in 0u8..12, b in 0u8..12, successor: bool, at in 0u64..26,
-            after in 0u64..26, rows_max in 1usize..5,
+            model in any_model(), a in 0u8..12, b in 0u8..12, successor: bool, at in 0u64..42,
+            after in 0u64..42, rows_max in 1usize..12,
         ) {
             let (store, span, at) = (store(&model), span(a, b, successor), Timestamp(at));
             let in_span: Vec<_> = model.iter().filter(|(k, _)| span.contains(k)).collect();
@@ -547,5 +568,19 @@ mod tests {
                 assert!(cursor.1.get() < 80, "{} moves at {at}, {reverse}", cursor.1.get());
             }
         }
+    }
+
+    #[test]
+    fn rows_that_all_have_many_versions_cost_a_step_and_a_seek() {
+        let versions: BTreeMap<u64, u8> = (1..=50).map(|t| (t, 0)).collect();
+        let model: Model = (3..60).map(|n| (key(n), versions.clone())).collect();
+        let store = store(&model);
+        let everything = Span { start: Key::MIN, end: Key::from(vec![0xff]) };
+        let mut cursor = Counting(store.cursor(Family::Data), 0.into());
+        let mut scan = Scan::new(&mut cursor, &everything, Timestamp(99), 100, 1 << 20);
+        let Ok(ReadReply::VersionRows { rows, .. }) = scan.forward() else { panic!("no rows") };
+        assert_eq!(rows.len(), 57);
+        let moves = cursor.1.get();
+        assert!(moves < 3 * 57, "{moves} moves");
     }
 }

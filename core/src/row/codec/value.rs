@@ -122,6 +122,20 @@ impl RowEncoder {
     }
 }
 
+impl RowEncoder {
+    /// Bytes of a row of another table with the same columns, as a row of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`CodecError`] if they do not begin as a row does.
+    pub fn restamp(&self, hash16: u16, row: &[u8], out: &mut Vec<u8>) -> Result<(), CodecError> {
+        let (header, body) = ValueHeader::decode(row)?;
+        ValueHeader { hash16, schema_version: self.schema_version, ..header }.encode(out);
+        out.extend_from_slice(body);
+        Ok(())
+    }
+}
+
 /// Reads rows of a table, also those written before its last columns were added.
 #[derive(Clone, Debug)]
 pub struct RowDecoder {

@@ -9,6 +9,7 @@
 //! one key.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use bytes::Bytes;
@@ -199,11 +200,32 @@ impl TableAccess {
 
     /// A row's bytes.
     pub(crate) fn encode(&self, hash: u16, row: &[Datum]) -> Result<Bytes, SqlError> {
+        self.written(|out| self.encoder.encode_into(hash, row, out))
+    }
+
+    /// The bytes of a row that has bytes in another table with the same columns.
+    pub(crate) fn restamp(&self, hash: u16, bytes: &[u8]) -> Result<Bytes, SqlError> {
+        self.written(|out| self.encoder.restamp(hash, bytes, out).map_err(corrupted))
+    }
+
+    fn written(
+        &self,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), SqlError>,
+    ) -> Result<Bytes, SqlError> {
         let mut scratch = self.scratch.borrow_mut();
         scratch.clear();
         scratch.shrink_to(SCRATCH_BYTES_MAX);
-        self.encoder.encode_into(hash, row, &mut scratch)?;
+        write(&mut scratch)?;
         Ok(Bytes::copy_from_slice(&scratch))
+    }
+
+    /// The columns that the keys of its rows and index entries are made of, ascending.
+    pub(crate) fn key_columns(&self) -> Vec<usize> {
+        let indexed = self.descriptor.indexes.iter().flat_map(|index| &index.columns);
+        let ordinals =
+            indexed.map(|key| key.column).chain(self.descriptor.shard_key.iter().copied());
+        let columns: BTreeSet<_> = ordinals.map(usize::from).collect();
+        columns.into_iter().collect()
     }
 
     /// A row's values.

@@ -81,9 +81,29 @@ impl<'a> TableWriter<'a> {
     /// A new row.
     pub(crate) async fn insert(&mut self, row: &[Datum]) -> Result<(), SqlError> {
         check_not_null(&self.access, row)?;
-        let context = self.context;
-        let (key, hash) = self.access.row_key(row, || context.instance.next_rowid())?;
+        let (key, hash) = self.new_key(row)?;
         let bytes = self.access.encode(hash, row)?;
+        self.put_new(row, (key, hash), bytes).await
+    }
+
+    /// A row with these bytes in another table with the same columns; of its values only those that
+    /// keys are made of ([`TableAccess::key_columns`]) need be there.
+    pub(crate) async fn insert_again(&mut self, row: &[Datum], old: &[u8]) -> Result<(), SqlError> {
+        let (key, hash) = self.new_key(row)?;
+        let bytes = self.access.restamp(hash, old)?;
+        self.put_new(row, (key, hash), bytes).await
+    }
+
+    fn new_key(&self, row: &[Datum]) -> Result<(Key, u16), SqlError> {
+        self.access.row_key(row, || self.context.instance.next_rowid())
+    }
+
+    async fn put_new(
+        &mut self,
+        row: &[Datum],
+        (key, hash): (Key, u16),
+        bytes: Bytes,
+    ) -> Result<(), SqlError> {
         self.add_entries(row, &key)?;
         if self.is_bulk {
             self.bulk_put(0, IndexId(0), key, hash, bytes)?;

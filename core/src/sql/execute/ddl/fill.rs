@@ -12,8 +12,8 @@ use crate::sql::execute::table::TableAccess;
 use crate::sql::execute::write::TableWriter;
 use crate::sql::ports::{Found, LockMode, Route, ScanRequest};
 
-/// Copies all rows of a table into the key space of its new descriptor. The columns of the new
-/// primary key must hold no NULL.
+/// Copies all rows of a table into the key space of its new descriptor, which has the same columns.
+/// Those of the new primary key must hold no NULL.
 pub(super) async fn table(
     context: &ExecContext,
     old: &Rc<TableDescriptor>,
@@ -22,11 +22,12 @@ pub(super) async fn table(
 ) -> Result<(), SqlError> {
     let source = TableAccess::new(Rc::clone(old));
     let target = Rc::new(TableAccess::new(Rc::new(new.clone())));
+    let wanted = target.key_columns();
     let mut writer = TableWriter::new(context, target)?;
     let mut rows = Rows::new(&source);
     while let Some(batch) = rows.next(context).await? {
         for found in batch {
-            let row = source.decode(&found.row)?;
+            let row = source.decode_some(&found.row, &wanted)?;
             if let Some(column) = not_null.iter().find(|at| row[usize::from(**at)].is_null()) {
                 let column = &old.columns[usize::from(*column)].name;
                 let message = format!(
@@ -37,7 +38,8 @@ pub(super) async fn table(
                     SqlError::new(sqlstate::NOT_NULL_VIOLATION, message).column(&old.name, column)
                 );
             }
-            writer.insert(&row).await.map_err(|error| could_not_create(error, new))?;
+            let inserted = writer.insert_again(&row, &found.row).await;
+            inserted.map_err(|error| could_not_create(error, new))?;
         }
     }
     writer.finish().await.map_err(|error| could_not_create(error, new))
@@ -52,11 +54,12 @@ pub(super) async fn index(
 ) -> Result<(), SqlError> {
     let source = TableAccess::new(Rc::clone(old));
     let target = Rc::new(TableAccess::new(Rc::new(new.clone())));
+    let wanted = target.key_columns();
     let mut writer = TableWriter::for_new_index(context, target);
     let mut rows = Rows::new(&source);
     while let Some(batch) = rows.next(context).await? {
         for found in batch {
-            let row = source.decode(&found.row)?;
+            let row = source.decode_some(&found.row, &wanted)?;
             let filled = writer.fill_entry(at, &row, &found.key).await;
             filled.map_err(|error| could_not_create(error, new))?;
         }

@@ -10,6 +10,7 @@ use std::hash::{Hash, Hasher};
 
 use bytes::Bytes;
 use hashbrown::HashTable;
+use smallvec::SmallVec;
 
 use crate::base::key::Key;
 use crate::base::map::FixedHasher;
@@ -26,8 +27,8 @@ const VALUE_BYTES_MAX: usize = 4 << 10;
 /// What an entry takes beyond its bytes, about: its place in a set that is not quite full, and what
 /// the allocator rounds up.
 const ENTRY_BYTES: usize = 72;
-/// A load fills a generation up to this part of it.
-const LOADED_SHARE: usize = 8;
+/// Rows of a load that are looked up together: more than a processor waits for at once.
+const LOADED_TOGETHER: usize = 32;
 
 /// The newest version of a key, or that there is none.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -119,9 +120,9 @@ impl Newest {
         }
     }
 
-    /// Rows of a new key space were applied. A load takes a small part of the cache only: more would push
-    /// out what is in use, and a load of rows that are then seldom read would pay for all of them.
-    /// What is known stays exact, and no read under way may be believed.
+    /// Rows of a new key space were applied. They are remembered only where there is room, or a load
+    /// would push out all that is in use. What is known stays exact, and no read under way may be
+    /// believed.
     pub fn loaded<'a>(
         &mut self,
         writes: impl Iterator<Item = (&'a Key, &'a Bytes)>,
@@ -131,10 +132,20 @@ impl Newest {
             return;
         }
         self.forgotten += 1;
-        for (key, value) in writes {
-            let hash = hash_of(key);
-            if self.has_room_for_load(hash) || self.is_known(hash, key) {
-                self.offer(hash, key, newest(at, value), Some(value));
+        let mut writes = writes.map(|(key, value)| (hash_of(key), key, value));
+        loop {
+            let group: SmallVec<[_; LOADED_TOGETHER]> =
+                writes.by_ref().take(LOADED_TOGETHER).collect();
+            if group.is_empty() {
+                return;
+            }
+            // One look-up right after the other: the processor waits for their memory at once.
+            let known: SmallVec<[bool; LOADED_TOGETHER]> =
+                group.iter().map(|(hash, key, _)| self.is_known(*hash, key)).collect();
+            for ((hash, key, value), known) in group.into_iter().zip(known) {
+                if known || self.has_room(hash) || self.is_known(hash, key) {
+                    self.offer(hash, key, newest(at, value), Some(value));
+                }
             }
         }
     }
@@ -143,9 +154,11 @@ impl Newest {
         self.parts.get(part_of(hash)).is_some_and(|part| part.known(hash, key).is_some())
     }
 
-    fn has_room_for_load(&self, hash: u64) -> bool {
+    /// Whether nothing would be forgotten.
+    fn has_room(&self, hash: u64) -> bool {
         let part = self.parts.get(part_of(hash));
-        part.is_some_and(|part| part.young_bytes < self.generation_bytes / LOADED_SHARE)
+        let full = self.generation_bytes.saturating_sub(2 * VALUE_BYTES_MAX);
+        part.is_some_and(|part| part.old.is_empty() || part.young_bytes < full)
     }
 
     /// To be given back with what a read pinned now will find.

@@ -41,22 +41,41 @@ fi
 triple=x86_64-unknown-linux-gnu
 (cd fuzz && cargo build --locked --release --target "$triple" --bins)
 
-for target in "${targets[@]}"; do
+run() {
+    local target=$1 binary corpus found artifacts words count inputs=() options
     binary=$CARGO_TARGET_DIR/$triple/release/$target
     corpus=fuzz/corpus/$target
     found=$CARGO_TARGET_DIR/fuzz-found/$target-$seed
     [[ $seed != 1 ]] || rm -rf -- "$found"
     artifacts=fuzz/artifacts/$target
     mkdir -p "$found" "$artifacts"
-    inputs=()
     [[ -d $corpus ]] && inputs=("$corpus")
     options=(-artifact_prefix="$artifacts/" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1)
     words=fuzz/dictionaries/$target.dict
     [[ -f $words ]] && options+=(-dict="$words")
     count=$(find ${inputs[@]:-/dev/null} -type f | wc -l)
     printf '\n-- %s: replay of %s inputs\n' "$target" "$count"
-    "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"}
+    "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"} || return 1
     printf '\n-- %s: %s s of discovery\n' "$target" "$seconds"
     "$binary" "${options[@]}" -seed="$seed" -max_total_time="$seconds" \
         "$found" ${inputs[@]+"${inputs[@]}"}
+}
+
+# As many at a time as there are processors, each with a log of its own.
+logs=$(mktemp -d)
+trap 'rm -rf -- "$logs"' EXIT
+together=$(nproc)
+failed=0
+for ((first = 0; first < ${#targets[@]}; first += together)); do
+    some=("${targets[@]:first:together}")
+    pids=()
+    for target in "${some[@]}"; do
+        run "$target" >"$logs/$target" 2>&1 &
+        pids+=($!)
+    done
+    for at in "${!some[@]}"; do
+        wait "${pids[at]}" || failed=1
+        cat -- "$logs/${some[at]}"
+    done
+    [[ $failed == 0 ]] || exit 1
 done

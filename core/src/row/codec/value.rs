@@ -120,9 +120,7 @@ impl RowEncoder {
         }
         Ok(())
     }
-}
 
-impl RowEncoder {
     /// Bytes of a row of another table with the same columns, as a row of this one.
     ///
     /// # Errors

@@ -5,8 +5,9 @@ use crate::row::eval::{CompareOp, Expr};
 use crate::row::types::DataType;
 use crate::sql::plan::{JoinType, LogicalPlan, Subquery, SubqueryKind};
 
-/// If the only subquery is an uncorrelated `= ANY` about each row that a condition wants true, and nobody reads its
-/// value otherwise, the join that does the same; the condition is taken out of `conjuncts`.
+/// If the only subquery is an uncorrelated `= ANY` about each row that a condition wants true, and
+/// nobody reads its value otherwise, the join that does the same; the condition is taken out of
+/// `conjuncts`.
 pub(super) fn rewrite(
     input: LogicalPlan,
     subqueries: Vec<Subquery<LogicalPlan>>,

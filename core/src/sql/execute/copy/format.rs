@@ -160,7 +160,7 @@ fn text_fields<'a>(record: &'a [u8], options: &CopyOptions) -> Result<Fields<'a>
         } else if plain {
             fields.push(Some(Cow::Borrowed(utf8(raw)?)));
         } else {
-            fields.push(Some(Cow::Owned(owned(unescaped(raw))?)));
+            fields.push(Some(text(Cow::Owned(unescaped(raw)))?));
         }
         if record.len() <= at {
             return Ok(fields);
@@ -213,39 +213,22 @@ fn hex(digit: u8) -> u8 {
     (digit as char).to_digit(16).map_or(0, |value| value as u8)
 }
 
-fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields<'static>, SqlError> {
-    let (quote, escape) = (options.quote, options.escape);
+fn csv_fields<'a>(record: &'a [u8], options: &CopyOptions) -> Result<Fields<'a>, SqlError> {
     let mut fields = Vec::with_capacity(8);
     let mut at = 0;
     loop {
-        let (mut field, mut quoted, mut in_quotes) = (Vec::new(), false, false);
-        while let Some(byte) = record.get(at).copied() {
-            let next = record.get(at + 1).copied();
-            if in_quotes {
-                let escapes = byte == escape && (next == Some(quote) || next == Some(escape));
-                match next {
-                    Some(next) if escapes => {
-                        field.push(next);
-                        at += 1;
-                    }
-                    _ if byte == quote => in_quotes = false,
-                    _ => field.push(byte), // as it is
-                }
-            } else if byte == options.delimiter {
-                break;
-            } else if byte == quote {
-                (quoted, in_quotes) = (true, true);
-            } else {
-                field.push(byte);
-            }
-            at += 1;
-        }
-        if in_quotes {
-            let message = "unterminated CSV quoted field";
-            return Err(SqlError::new(sqlstate::BAD_COPY_FILE_FORMAT, message));
-        }
-        let is_null = !quoted && field == options.null.as_bytes();
-        fields.push(if is_null { None } else { Some(Cow::Owned(owned(field)?)) });
+        let rest = record.get(at..).unwrap_or_default();
+        let stop = memchr::memchr2(options.delimiter, options.quote, rest).unwrap_or(rest.len());
+        let (field, quoted) = if rest.get(stop) == Some(&options.quote) {
+            let (field, quoted, end) = csv_field(record, at, options)?;
+            at = end;
+            (Cow::Owned(field), quoted)
+        } else {
+            at += stop;
+            (Cow::Borrowed(&rest[..stop]), false)
+        };
+        let is_null = !quoted && *field == *options.null.as_bytes();
+        fields.push(if is_null { None } else { Some(text(field)?) });
         if record.len() <= at {
             return Ok(fields);
         }
@@ -253,8 +236,47 @@ fn csv_fields(record: &[u8], options: &CopyOptions) -> Result<Fields<'static>, S
     }
 }
 
-fn owned(bytes: Vec<u8>) -> Result<String, SqlError> {
-    utf8(&bytes).map(str::to_owned)
+/// A field that starts at `at`: its bytes, whether it was quoted, and where it ends.
+fn csv_field(
+    record: &[u8],
+    mut at: usize,
+    options: &CopyOptions,
+) -> Result<(Vec<u8>, bool, usize), SqlError> {
+    let (quote, escape) = (options.quote, options.escape);
+    let (mut field, mut quoted, mut in_quotes) = (Vec::new(), false, false);
+    while let Some(byte) = record.get(at).copied() {
+        let next = record.get(at + 1).copied();
+        if in_quotes {
+            let escapes = byte == escape && (next == Some(quote) || next == Some(escape));
+            match next {
+                Some(next) if escapes => {
+                    field.push(next);
+                    at += 1;
+                }
+                _ if byte == quote => in_quotes = false,
+                _ => field.push(byte), // as it is
+            }
+        } else if byte == options.delimiter {
+            break;
+        } else if byte == quote {
+            (quoted, in_quotes) = (true, true);
+        } else {
+            field.push(byte);
+        }
+        at += 1;
+    }
+    if in_quotes {
+        let message = "unterminated CSV quoted field";
+        return Err(SqlError::new(sqlstate::BAD_COPY_FILE_FORMAT, message));
+    }
+    Ok((field, quoted, at))
+}
+
+fn text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, SqlError> {
+    match bytes {
+        Cow::Borrowed(bytes) => utf8(bytes).map(Cow::Borrowed),
+        Cow::Owned(bytes) => utf8(&bytes).map(|text| Cow::Owned(text.to_owned())),
+    }
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, SqlError> {
@@ -395,6 +417,12 @@ mod tests {
             let (left, right) = whole.split_at(cut);
             assert_eq!(read(CopyFormat::Csv, &[left, right]), expected, "cut at {cut}");
         }
+    }
+
+    #[test]
+    fn a_quote_may_stand_within_a_field_of_csv() {
+        let records = read(CopyFormat::Csv, &["x\"y,\"\"\"z,,a,\n"]);
+        assert_eq!(records, [vec![some("xy,\"z"), None, some("a"), None]]);
     }
 
     #[test]

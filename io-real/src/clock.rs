@@ -5,6 +5,9 @@ use std::time::Duration;
 use rustix::time::{ClockId, clock_gettime};
 use shardforge_core::base::time::{Mono, Now, Wall};
 
+/// What a clock shows first. Not zero: a core may subtract a timeout from its first moment.
+const FIRST_MOMENT: Mono = Mono(3_600_000_000_000);
+
 /// Something that knows the time.
 pub trait Clock {
     /// Read after an input's bytes were received, never before.
@@ -14,13 +17,12 @@ pub trait Clock {
 /// The machine's clocks: the boot clock, which goes on while the machine sleeps, and the wall's.
 #[derive(Clone, Copy, Debug)]
 pub struct BootClock {
-    origin_ns: u64,
+    made_ns: u64,
 }
 
 impl Default for BootClock {
     fn default() -> Self {
-        // Not zero at start: a core may subtract a timeout from its first moment.
-        Self { origin_ns: boot_ns().saturating_sub(3_600_000_000_000) }
+        Self { made_ns: boot_ns() }
     }
 }
 
@@ -34,7 +36,7 @@ impl Clock for BootClock {
     fn now(&self) -> Now {
         let wall = clock_gettime(ClockId::Realtime);
         Now {
-            mono: Mono(boot_ns().saturating_sub(self.origin_ns)),
+            mono: FIRST_MOMENT + Duration::from_nanos(boot_ns().saturating_sub(self.made_ns)),
             wall: Wall(wall.tv_sec.saturating_mul(1_000_000) + wall.tv_nsec / 1_000),
         }
     }
@@ -59,7 +61,7 @@ impl Clock for RuntimeClock {
         let passed = self.origin.elapsed();
         let passed_us = i64::try_from(passed.as_micros()).unwrap_or(i64::MAX);
         Now {
-            mono: Mono::ZERO + Duration::from_secs(3_600) + passed,
+            mono: FIRST_MOMENT + passed,
             wall: Wall(self.wall_at_origin_us.saturating_add(passed_us)),
         }
     }
@@ -74,7 +76,7 @@ mod tests {
         let clock = BootClock::default();
         let (first, second) = (clock.now(), clock.now());
         assert!(first.mono <= second.mono);
-        assert!(Mono(3_600_000_000_000) <= first.mono, "no room before the first moment");
+        assert!(FIRST_MOMENT <= first.mono, "no room before the first moment");
         assert!(1_700_000_000_000_000 < first.wall.0);
     }
 }

@@ -5,6 +5,7 @@
 //! row's bytes mean (see `row`).
 
 pub mod intent;
+pub mod load;
 pub mod read;
 pub mod record;
 pub mod version;

@@ -18,6 +18,9 @@ use crate::base::timestamp::Timestamp;
 /// Bytes of the timestamp at the end of a store key.
 pub const STAMP_BYTES: usize = 8;
 
+/// Bytes before the row, at most: flags, a varint of 32 bits, the hash.
+pub const HEADER_BYTES_MAX: usize = 8;
+
 const TOMBSTONE: u8 = 1;
 
 /// What is known of a version without the catalog.
@@ -42,14 +45,19 @@ pub struct VersionValue {
 
 /// The bytes of a version.
 pub fn encode(header: VersionHeader, row: &[u8]) -> Bytes {
-    let mut out = BytesMut::with_capacity(row.len() + 8);
-    out.put_u8(if header.tombstone { TOMBSTONE } else { 0 });
-    put_varint(&mut out, u64::from(header.schema));
-    out.put_u16(header.hash);
+    let mut out = BytesMut::with_capacity(row.len() + HEADER_BYTES_MAX);
+    put_header(&mut out, header);
     if !header.tombstone {
         out.put_slice(row);
     }
     out.freeze()
+}
+
+/// Appends what goes before the row.
+pub fn put_header(out: &mut impl BufMut, header: VersionHeader) {
+    out.put_u8(if header.tombstone { TOMBSTONE } else { 0 });
+    put_varint(out, u64::from(header.schema));
+    out.put_u16(header.hash);
 }
 
 /// Reads a version; any bytes give `Ok` or `Err`. The row shares the value's memory.
@@ -67,7 +75,22 @@ pub fn decode(value: &Bytes) -> Result<VersionValue, CodecError> {
 ///
 /// As [`decode`].
 pub fn decode_owned(mut value: Bytes) -> Result<VersionValue, CodecError> {
-    let mut reader = Reader::new(&value);
+    let (header, row) = split(&value)?;
+    value.advance(value.len() - row.len());
+    Ok(VersionValue { header, row: value })
+}
+
+/// The header of a version, all of which is checked.
+///
+/// # Errors
+///
+/// As [`decode`].
+pub fn check(value: &[u8]) -> Result<VersionHeader, CodecError> {
+    split(value).map(|(header, _)| header)
+}
+
+fn split(value: &[u8]) -> Result<(VersionHeader, &[u8]), CodecError> {
+    let mut reader = Reader::new(value);
     let flags = reader.u8()?;
     if flags & !TOMBSTONE != 0 {
         return Err(CodecError::Malformed("unknown flags of a version"));
@@ -76,12 +99,10 @@ pub fn decode_owned(mut value: Bytes) -> Result<VersionValue, CodecError> {
         .map_err(|_| CodecError::Malformed("schema version over 32 bits"))?;
     let hash = reader.u16()?;
     let tombstone = flags & TOMBSTONE != 0;
-    let rest = reader.rest().len();
-    if tombstone && rest != 0 {
+    if tombstone && !reader.is_empty() {
         return Err(CodecError::Malformed("a tombstone with a row"));
     }
-    value.advance(value.len() - rest);
-    Ok(VersionValue { header: VersionHeader { tombstone, schema, hash }, row: value })
+    Ok((VersionHeader { tombstone, schema, hash }, reader.rest()))
 }
 
 /// Whether a version's bytes say that the row is gone; cheaper than [`decode`].
@@ -93,8 +114,13 @@ pub fn is_tombstone(value: &[u8]) -> bool {
 pub fn store_key(key: &[u8], at: Timestamp) -> Bytes {
     let mut out = BytesMut::with_capacity(key.len() + STAMP_BYTES);
     out.put_slice(key);
-    out.put_u64(!at.0);
+    out.put_slice(&stamp(at));
     out.freeze()
+}
+
+/// The end of a store key: `!timestamp`.
+pub fn stamp(at: Timestamp) -> [u8; STAMP_BYTES] {
+    (!at.0).to_be_bytes()
 }
 
 /// Takes a store key apart; `None` if it is too short for a timestamp.

@@ -189,9 +189,9 @@ impl sql::Txn for Adapted {
         Box::pin(async move { self.0.write(writes).await.map_err(failure) })
     }
 
-    fn ingest(&self, rows: Vec<sql::BulkRow>) -> sql::Wait<'_, ()> {
-        let rows = rows.into_iter().map(bulk).collect();
-        Box::pin(async move { self.0.ingest(rows).await.map_err(failure) })
+    fn ingest(&self, rows: Vec<sql::BulkRow>, remember: bool) -> sql::Wait<'_, ()> {
+        let rows = rows.into_iter().map(bulk);
+        Box::pin(async move { self.0.ingest(rows, remember).await.map_err(failure) })
     }
 
     fn lock_table(&self, table: sql::Place, patience: sql::LockWait) -> sql::Wait<'_, ()> {

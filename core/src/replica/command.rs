@@ -12,9 +12,10 @@ use crate::base::codec::{CodecError, from_versioned, to_versioned};
 use crate::base::id::{Epoch, Incarnation, NodeId, TableId, TxnId};
 use crate::base::key::Key;
 use crate::base::timestamp::Timestamp;
+use crate::storage::packed::PackedPairs;
 
 /// The version byte of encoded commands.
-pub const COMMAND_VERSION: u8 = 1;
+pub const COMMAND_VERSION: u8 = 2;
 
 /// One log entry of a shard.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -47,8 +48,12 @@ pub enum Part {
         txn: TxnId,
         /// When.
         at: Timestamp,
-        /// What.
-        writes: Vec<VersionWrite>,
+        /// Whether they are index entries or rows.
+        index: bool,
+        /// Single ones will be looked up: they belong in memory.
+        remember: bool,
+        /// What: as `mvcc::load` packs it.
+        rows: PackedPairs,
     },
     /// The oracle grants nothing above this.
     OracleLimit(Timestamp),
@@ -92,9 +97,10 @@ impl Part {
     /// About how many bytes it takes in an entry.
     pub fn size(&self) -> usize {
         match self {
-            Self::Commit { writes, .. } | Self::Ingest { writes, .. } => {
+            Self::Commit { writes, .. } => {
                 64 + writes.iter().map(|w| w.key.0.len() + w.value.len() + 12).sum::<usize>()
             }
+            Self::Ingest { rows, .. } => 64 + rows.len(),
             Self::OracleLimit(_)
             | Self::PlaceFence { .. }
             | Self::LiftFence { .. }

@@ -24,8 +24,9 @@ use crate::base::codec::{CodecError, from_versioned, to_versioned};
 use crate::base::id::{Epoch, Incarnation, NodeId, ShardId, TableId, TxnId};
 use crate::base::timestamp::Timestamp;
 use crate::bug;
+use crate::mvcc::load;
 use crate::mvcc::write::put_version;
-use crate::storage::port::{Family, WriteBatch};
+use crate::storage::port::{Family, WriteBatch, WriteOp};
 
 const META_VERSION: u8 = 1;
 const APPLIED: &[u8] = b"applied";
@@ -266,11 +267,10 @@ impl Machine {
                 self.note_newest(at, &writes);
                 apply_versions(at, writes, batch);
             }
-            Part::Ingest { at, writes, .. } => {
+            Part::Ingest { at, index, remember, rows, .. } => {
                 self.commits.set(self.commits.get() + 1);
-                let loaded = writes.iter().map(|write| (&write.key, &write.value));
-                self.newest.borrow_mut().loaded(loaded, at);
-                apply_versions(at, writes, batch);
+                self.newest.borrow_mut().loaded(load::rows(&rows), at, remember);
+                batch.ops.push(WriteOp::PutPacked(family_of(index), rows));
             }
             Part::OracleLimit(limit) => {
                 let mut state = self.state.borrow_mut();
@@ -315,9 +315,12 @@ impl Machine {
 fn apply_versions(at: Timestamp, writes: Vec<VersionWrite>, batch: &mut WriteBatch) {
     batch.ops.reserve(writes.len() + 1); // and the applied place
     for write in writes {
-        let family = if write.index { Family::Index } else { Family::Data };
-        put_version(batch, family, write.key.as_ref(), at, write.value);
+        put_version(batch, family_of(write.index), write.key.as_ref(), at, write.value);
     }
+}
+
+fn family_of(index: bool) -> Family {
+    if index { Family::Index } else { Family::Data }
 }
 
 impl Replicated {
@@ -363,8 +366,7 @@ fn number(bytes: &[u8]) -> Result<u32, CodecError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::key::Key;
-    use crate::storage::port::WriteOp;
+    use crate::mvcc::load::LoadPacker;
 
     fn machine() -> Rc<Machine> {
         Machine::load(ShardId(1), Epoch(1), &[], Faults::default()).unwrap()
@@ -394,11 +396,18 @@ mod tests {
         let (txn, other) = (TxnId { number: 1, ..TxnId::default() }, TxnId::default());
         let table = TableId(100);
         let place = |version, txn| Part::PlaceFence { table, version, txn };
-        let writes =
-            vec![VersionWrite { index: false, key: Key("k".into()), value: "\0\0\0\0".into() }];
+        let mut packer = LoadPacker::new(Timestamp(1));
+        packer.put(b"k", 1, 1, b"row");
+        let load = Part::Ingest {
+            txn,
+            at: Timestamp(1),
+            index: false,
+            remember: true,
+            rows: packer.take(),
+        };
         apply(&first, 1, 2, vec![place(3, other), place(5, txn), place(4, other)]);
         apply(&first, 2, 2, vec![Part::OracleLimit(Timestamp(9)), Part::OracleLimit(Timestamp(7))]);
-        apply(&first, 3, 2, vec![Part::Ingest { txn, at: Timestamp(1), writes }]);
+        apply(&first, 3, 2, vec![load]);
         assert_eq!((first.fence(table), first.commits()), (5, 1));
         let pairs: Vec<_> = META.take().into_iter().collect();
         let second = Machine::load(ShardId(1), Epoch(1), &pairs, Faults::default()).unwrap();

@@ -85,7 +85,7 @@ impl Newest {
         self.parts = Vec::new();
     }
 
-    fn known(&self, key: &Key) -> Option<&Known> {
+    fn known(&self, key: &[u8]) -> Option<&Known> {
         if !self.on {
             return None;
         }
@@ -95,7 +95,7 @@ impl Newest {
 
     /// What is known of a key.
     pub fn get(&self, key: &Key) -> Option<NewestVersion> {
-        self.known(key).map(Known::version)
+        self.known(&key.0).map(Known::version)
     }
 
     /// The newest versions of keys at or below `at`, if all of them are known.
@@ -105,7 +105,7 @@ impl Newest {
 
     /// The newest version of a key at or below `at`, if it is known.
     pub fn version(&self, key: &Key, at: Timestamp) -> Option<Option<Version>> {
-        let known = self.known(key)?;
+        let known = self.known(&key.0)?;
         if !known.written {
             return Some(None);
         }
@@ -116,41 +116,50 @@ impl Newest {
     /// A write was applied.
     pub fn applied(&mut self, key: &Key, at: Timestamp, value: &Bytes) {
         if self.on {
-            self.offer(hash_of(key), key, newest(at, value), Some(value));
+            self.offer(hash_of(&key.0), &key.0, newest(at, value), Some(value));
         }
     }
 
     /// Rows of a new key space were applied. They are remembered only where there is room, or a load
-    /// would push out all that is in use. What is known stays exact, and no read under way may be
-    /// believed.
+    /// would push out all that is in use, and only if `remember`. What is known stays exact, and no
+    /// read under way may be believed.
     pub fn loaded<'a>(
         &mut self,
-        writes: impl Iterator<Item = (&'a Key, &'a Bytes)>,
+        rows: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         at: Timestamp,
+        remember: bool,
     ) {
         if !self.on {
             return;
         }
         self.forgotten += 1;
-        let mut writes = writes.map(|(key, value)| (hash_of(key), key, value));
+        let mut rows = rows.map(|(key, value)| (hash_of(key), key, value));
         loop {
             let group: SmallVec<[_; LOADED_TOGETHER]> =
-                writes.by_ref().take(LOADED_TOGETHER).collect();
+                rows.by_ref().take(LOADED_TOGETHER).collect();
             if group.is_empty() {
                 return;
             }
             // One look-up right after the other: the processor waits for their memory at once.
             let known: SmallVec<[bool; LOADED_TOGETHER]> =
                 group.iter().map(|(hash, key, _)| self.is_known(*hash, key)).collect();
-            for ((hash, key, value), known) in group.into_iter().zip(known) {
-                if known || self.has_room(hash) || self.is_known(hash, key) {
+            // A key above those before it in the group is not one of them.
+            let mut before: &[u8] = &[];
+            for ((hash, key, value), mut known) in group.into_iter().zip(known) {
+                if key <= before {
+                    known |= self.is_known(hash, key);
+                }
+                before = before.max(key);
+                if known {
                     self.offer(hash, key, newest(at, value), Some(value));
+                } else if remember && self.has_room(hash) {
+                    self.add(Known::new(hash, key, newest(at, value), Some(value)));
                 }
             }
         }
     }
 
-    fn is_known(&self, hash: u64, key: &Key) -> bool {
+    fn is_known(&self, hash: u64, key: &[u8]) -> bool {
         self.parts.get(part_of(hash)).is_some_and(|part| part.known(hash, key).is_some())
     }
 
@@ -172,12 +181,22 @@ impl Newest {
             return;
         }
         let newest = version.map_or_else(NewestVersion::default, |v| newest(v.timestamp, &v.value));
-        self.offer(hash_of(key), key, newest, version.map(|version| &version.value));
+        self.offer(hash_of(&key.0), &key.0, newest, version.map(|version| &*version.value));
     }
 
-    fn offer(&mut self, hash: u64, key: &Key, version: NewestVersion, value: Option<&Bytes>) {
-        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
-        part.offer(Known::new(hash, key, version, value));
+    fn offer(&mut self, hash: u64, key: &[u8], version: NewestVersion, value: Option<&[u8]>) {
+        let offered = Known::new(hash, key, version, value);
+        if let Some(part) = self.parts.get_mut(part_of(hash))
+            && let Some(known) = part.newer(offered)
+        {
+            self.add(known);
+        }
+    }
+
+    /// Adds what no generation holds.
+    fn add(&mut self, known: Known) {
+        let Some(part) = self.parts.get_mut(part_of(known.hash)) else { return };
+        part.add(known);
         if self.generation_bytes <= part.young_bytes {
             part.old = std::mem::take(&mut part.young);
             part.young_bytes = 0;
@@ -187,37 +206,41 @@ impl Newest {
 }
 
 impl Part {
-    fn known(&self, hash: u64, key: &Key) -> Option<&Known> {
-        let is_it = |known: &Known| known.key() == &*key.0;
+    fn known(&self, hash: u64, key: &[u8]) -> Option<&Known> {
+        let is_it = |known: &Known| known.key() == key;
         self.young.find(hash, is_it).or_else(|| self.old.find(hash, is_it))
     }
 
-    /// Takes what is newer than what is known.
-    fn offer(&mut self, offered: Known) {
+    /// Replaces what is known and older. What the young do not hold comes back to be added, the newer
+    /// of what is offered and what was old.
+    fn newer(&mut self, offered: Known) -> Option<Known> {
         let hash = offered.hash;
         if let Some(held) = self.young.find_mut(hash, |known| known.key() == offered.key()) {
             if held.version().at <= offered.version().at {
                 self.young_bytes = self.young_bytes - held.bytes.len() + offered.bytes.len();
                 *held = offered;
             }
-            return;
+            return None;
         }
         let older = self.old.find_entry(hash, |known| known.key() == offered.key());
-        let known = match older.map(|entry| entry.remove().0) {
+        Some(match older.map(|entry| entry.remove().0) {
             Ok(held) if offered.version().at < held.version().at => held,
             _ => offered, // unknown, or older
-        };
+        })
+    }
+
+    fn add(&mut self, known: Known) {
         self.young_bytes += ENTRY_BYTES + known.bytes.len();
-        self.young.insert_unique(hash, known, |known| known.hash);
+        self.young.insert_unique(known.hash, known, |known| known.hash);
     }
 }
 
 /// What a write says of its key.
-fn newest(at: Timestamp, value: &Bytes) -> NewestVersion {
+fn newest(at: Timestamp, value: &[u8]) -> NewestVersion {
     NewestVersion { at: Some(at), live: !is_tombstone(value) }
 }
 
-fn hash_of(key: &Key) -> u64 {
+fn hash_of(key: &[u8]) -> u64 {
     let mut hasher = FixedHasher::default();
     key.hash(&mut hasher);
     hasher.finish()
@@ -229,14 +252,14 @@ fn part_of(hash: u64) -> usize {
 }
 
 impl Known {
-    fn new(hash: u64, key: &Key, version: NewestVersion, value: Option<&Bytes>) -> Self {
+    fn new(hash: u64, key: &[u8], version: NewestVersion, value: Option<&[u8]>) -> Self {
         let value = value.filter(|value| value.len() <= VALUE_BYTES_MAX);
-        let key_len = u32::try_from(key.0.len());
+        let key_len = u32::try_from(key.len());
         assert!(key_len.is_ok(), "a key of over four thousand million bytes");
-        let kept: &[u8] = value.map_or(&[], |value| value);
+        let kept = value.unwrap_or_default();
         Self {
             hash,
-            bytes: [key.as_ref(), kept].concat().into(),
+            bytes: [key, kept].concat().into(),
             key_len: key_len.unwrap_or_default(),
             at: version.at.unwrap_or_default(),
             written: version.at.is_some(),
@@ -262,7 +285,8 @@ impl Known {
 mod tests {
     use super::*;
 
-    const LIVE: Bytes = Bytes::from_static(b"\0\0\0\0");
+    const LIVE_BYTES: &[u8] = b"\0\0\0\0";
+    const LIVE: Bytes = Bytes::from_static(LIVE_BYTES);
 
     fn key(number: usize) -> Key {
         Key(Bytes::from(number.to_be_bytes().to_vec()))
@@ -322,23 +346,43 @@ mod tests {
         assert_eq!(cache.get(&key(1)), Some(live(10)));
     }
 
+    fn load(cache: &mut Newest, keys: &[Key], at: Timestamp, remember: bool) {
+        cache.loaded(keys.iter().map(|key| (&*key.0, LIVE_BYTES)), at, remember);
+    }
+
     #[test]
     fn a_load_pushes_nothing_out_and_hides_nothing() {
         let mut cache = Newest::default();
         cache.start(0);
         cache.applied(&key(0), Timestamp(5), &LIVE);
         let keys: Vec<Key> = (1..4 * BYTES_MIN / ENTRY_BYTES).map(key).collect();
-        let value = LIVE;
-        cache.loaded(keys.iter().map(|key| (key, &value)), Timestamp(3));
+        load(&mut cache, &keys, Timestamp(3), true);
         assert_eq!(cache.get(&key(0)), Some(live(5)), "pushed out by a load");
         assert_eq!(cache.get(&key(1)), Some(live(3)), "there was room");
         let missing = keys.iter().find(|key| cache.get(key).is_none());
         let missing = missing.expect("the cache has a bound");
         let stamp = cache.stamp();
-        cache.loaded([(&key(0), &LIVE), (missing, &LIVE)].into_iter(), Timestamp(7));
+        let again = [key(0), missing.clone()];
+        load(&mut cache, &again, Timestamp(7), true);
         assert_eq!(cache.get(&key(0)), Some(live(7)));
         assert_eq!(cache.get(missing), None);
         cache.found(stamp, missing, None);
         assert_eq!(cache.get(missing), None, "the read was pinned before the load");
+    }
+    #[test]
+    fn a_load_that_nobody_looks_up_changes_only_what_is_known() {
+        let mut cache = Newest::default();
+        cache.start(0);
+        cache.found(cache.stamp(), &key(1), None);
+        let stamp = cache.stamp();
+        let rows = [key(1), key(2), key(1)];
+        load(&mut cache, &rows, Timestamp(3), false);
+        assert_eq!((cache.get(&key(1)), cache.get(&key(2))), (Some(live(3)), None));
+        cache.found(stamp, &key(2), None);
+        assert_eq!(cache.get(&key(2)), None, "the read was pinned before the load");
+        let again = [key(2), key(2)];
+        load(&mut cache, &again, Timestamp(4), true);
+        let held: usize = cache.parts.iter().map(|part| part.young.len() + part.old.len()).sum();
+        assert_eq!((cache.get(&key(2)), held), (Some(live(4)), 2), "each key once");
     }
 }

@@ -11,10 +11,11 @@ use crate::base::id::{Epoch, Incarnation, NodeId, ShardId, TableId, TxnId};
 use crate::base::key::{Key, Span};
 use crate::base::timestamp::Timestamp;
 use crate::shard::routing::Place;
+use crate::storage::packed::PackedPairs;
 
 use super::error::ReplicaError;
 
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A question to a shard.
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -312,21 +313,12 @@ pub struct IngestBody {
     pub txn: TxnId,
     /// The timestamp of the versions.
     pub at: Timestamp,
-    /// What.
-    pub rows: Vec<IngestRow>,
-}
-
-/// One row of the bulk path.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
-pub struct IngestRow {
-    /// Table, descriptor version, index.
-    pub place: Place,
-    /// Hash of the sharding columns.
-    pub hash: u16,
-    /// Its key.
-    pub key: Key,
-    /// The row.
-    pub row: Bytes,
+    /// Whether they are index entries or rows.
+    pub index: bool,
+    /// Single ones will be looked up: they belong in memory.
+    pub remember: bool,
+    /// What: as `mvcc::load` packs it.
+    pub rows: PackedPairs,
 }
 
 /// A question to the oracle.

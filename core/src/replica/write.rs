@@ -18,6 +18,7 @@ use crate::base::key::Key;
 use crate::base::limit;
 use crate::base::timestamp::Timestamp;
 use crate::bug;
+use crate::mvcc::load;
 use crate::mvcc::read::{expect_versions, family_of, versions_at};
 use crate::mvcc::version::{self, VersionHeader};
 use crate::shard::routing::Place;
@@ -275,15 +276,12 @@ impl Replica {
         if self.shard() == SYSTEM_SHARD {
             return Err(ReplicaError::Refused("system tables have no bulk path".to_owned()));
         }
-        for row in &body.rows {
-            check_write(&row.key, row.row.len())?;
+        if let Err(error) = load::check(&body.rows, body.at) {
+            return Err(ReplicaError::Refused(format!("rows of a load: {error}")));
         }
         let term = self.enter().await?;
-        let version = |row: &super::request::IngestRow| {
-            version_write(row.place, row.hash, &row.key, Some(&row.row))
-        };
-        let writes = body.rows.iter().map(version).collect();
-        let part = Part::Ingest { txn: body.txn, at: body.at, writes };
+        let IngestBody { txn, at, index, remember, ref rows } = *body;
+        let part = Part::Ingest { txn, at, index, remember, rows: rows.clone() };
         self.propose(term, part, Tail::default()).await?;
         Ok(ShardResponse::Done)
     }

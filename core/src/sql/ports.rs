@@ -262,7 +262,8 @@ pub trait Txn {
         None
     }
     /// Ingests rows of a new table or index id as final versions, outside the write set's bounds.
-    fn ingest(&self, rows: Vec<BulkRow>) -> Wait<'_, ()>;
+    /// `remember`: single ones will be looked up.
+    fn ingest(&self, rows: Vec<BulkRow>, remember: bool) -> Wait<'_, ()>;
     /// Exclusive lock on a table: its descriptor row plus a fence at `place.version + 1`.
     fn lock_table(&self, place: Place, wait: LockWait) -> Wait<'_, ()>;
     /// Marks that this transaction changes the catalog: it commits at a fresh timestamp and raises

@@ -5,5 +5,6 @@
 pub mod chunk;
 pub mod log;
 pub mod memory;
+pub mod packed;
 pub mod port;
 pub mod versioned;

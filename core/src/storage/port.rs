@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::base::id::{ShardId, Token};
 use crate::base::key::Span;
 use crate::base::timestamp::Timestamp;
+use crate::storage::packed::PackedPairs;
 
 /// A column family of a shard's store.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Ord, PartialOrd, Hash, Serialize, Deserialize)]
@@ -47,6 +48,8 @@ pub enum WriteOp {
     Delete(Family, Bytes),
     /// Removes all keys of the span.
     DeleteRange(Family, Span),
+    /// Sets many keys.
+    PutPacked(Family, PackedPairs),
 }
 
 /// Writes that happen together.

@@ -16,11 +16,12 @@ use crate::base::key::{Key, Span};
 use crate::base::limit;
 use crate::base::time::Mono;
 use crate::base::timestamp::Timestamp;
+use crate::mvcc::load::LoadPacker;
 use crate::mvcc::version;
 use crate::replica::error::ReplicaError;
 use crate::replica::request::{
-    Expect, FenceBody, GetBody, IngestBody, IngestRow, LockMode, LockToken, RequestBody,
-    ShardResponse, StoredVersion, Wait,
+    Expect, FenceBody, GetBody, IngestBody, LockMode, LockToken, RequestBody, ShardResponse,
+    StoredVersion, Wait,
 };
 use crate::shard::routing::{Place, Route};
 
@@ -340,41 +341,41 @@ impl Transaction {
     }
 
     /// Writes rows of a new table or index id as final versions, outside the bounds of the buffer.
+    /// `remember`: single ones will be looked up.
     ///
     /// # Errors
     ///
     /// [`TxnError`]; what was written stays, under an id that nobody knows.
-    pub async fn ingest(&self, rows: Vec<BulkRow>) -> Result<(), TxnError> {
+    pub async fn ingest(
+        &self,
+        rows: impl Iterator<Item = BulkRow>,
+        remember: bool,
+    ) -> Result<(), TxnError> {
         self.timestamp().await?;
         let at = self.state.borrow().start;
-        let mut batches: BTreeMap<ShardId, (Vec<IngestRow>, usize)> = BTreeMap::new();
+        let mut packers: BTreeMap<(ShardId, bool), LoadPacker> = BTreeMap::new();
+        let txn = self.id;
         for BulkRow { place, hash, key, row } in rows {
             let shard = self.source.router.cache().map().route_row(place, hash);
-            let (batch, bytes) = batches.entry(shard).or_default();
-            *bytes += key.0.len() + row.len() + 16;
-            batch.push(IngestRow { place, hash, key, row });
-            if limit::BULK_BATCH_BYTES <= *bytes {
-                let rows = std::mem::take(batch);
-                *bytes = 0;
-                self.ingest_batch(shard, at, rows).await?;
+            let index = place.index != IndexId(0);
+            let packer = packers.entry((shard, index)).or_insert_with(|| LoadPacker::new(at));
+            packer.put(&key.0, place.version, hash, &row);
+            if limit::BULK_BATCH_BYTES <= packer.len() {
+                let rows = packer.take();
+                self.ingest_batch(shard, IngestBody { txn, at, index, remember, rows }).await?;
             }
         }
-        for (shard, (rows, _)) in batches {
-            if !rows.is_empty() {
-                self.ingest_batch(shard, at, rows).await?;
+        for ((shard, index), mut packer) in packers {
+            if !packer.is_empty() {
+                let rows = packer.take();
+                self.ingest_batch(shard, IngestBody { txn, at, index, remember, rows }).await?;
             }
         }
         Ok(())
     }
 
-    async fn ingest_batch(
-        &self,
-        shard: ShardId,
-        at: Timestamp,
-        rows: Vec<IngestRow>,
-    ) -> Result<(), TxnError> {
-        let body = RequestBody::Ingest(IngestBody { txn: self.id, at, rows });
-        self.source.ask(shard, body).await.map(|_| ())
+    async fn ingest_batch(&self, shard: ShardId, body: IngestBody) -> Result<(), TxnError> {
+        self.source.ask(shard, RequestBody::Ingest(body)).await.map(|_| ())
     }
 
     /// Locks a table: nobody else locks it, and its shards refuse descriptors up to `place.version`.

@@ -308,7 +308,7 @@ impl Txn for MemoryTxn {
         })
     }
 
-    fn ingest(&self, rows: Vec<BulkRow>) -> Wait<'_, ()> {
+    fn ingest(&self, rows: Vec<BulkRow>, _remember: bool) -> Wait<'_, ()> {
         Box::pin(async move {
             assert!(!self.over.get(), "an ingest after the end");
             let mut ingested = self.ingested.borrow_mut();

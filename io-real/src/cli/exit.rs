@@ -13,7 +13,7 @@ pub enum Exit {
     Usage = 2,
     /// `status`: a shard has no leader.
     Unhealthy = 3,
-    /// The data directory cannot be served: locked, of another node, of a newer format, not
+    /// The data directory cannot be served: locked, of another node, of another format, not
     /// writable.
     DataDirectory = 73,
     /// An I/O error: the node fenced itself, or the disk is full.

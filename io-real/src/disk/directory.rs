@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use shardforge_core::base::id::{NodeId, ShardId};
 
-/// The version of everything below the data directory. Older ones are read, newer ones refused.
-pub const FORMAT_VERSION: u32 = 1;
+/// The version of everything below the data directory. Any other is refused: nothing is converted
+/// before the first release.
+pub const FORMAT_VERSION: u32 = 2;
 
 const DIRECTORIES: [&str; 14] = [
     "cluster/config/nodes",
@@ -39,9 +40,9 @@ pub enum DirectoryError {
         /// What its LOCK file says.
         holder: String,
     },
-    /// It was written by a newer program.
-    #[error("data directory {path} has format {found}, this program knows up to {FORMAT_VERSION}")]
-    Newer {
+    /// It was written by a newer program, or by one from before the first release.
+    #[error("data directory {path} has format {found}, this program reads {FORMAT_VERSION} alone")]
+    OtherFormat {
         /// Which.
         path: PathBuf,
         /// What its VERSION file says.
@@ -85,7 +86,7 @@ impl DirectoryError {
         match self {
             Self::DiskFull { .. } => 74,
             Self::Locked { .. }
-            | Self::Newer { .. }
+            | Self::OtherFormat { .. }
             | Self::Illegible { .. }
             | Self::OtherNode { .. }
             | Self::Io { .. } => 73,
@@ -173,10 +174,8 @@ impl DataDirectory {
             Err(error) => return Err(io(error)),
         };
         match text.trim().parse::<u32>() {
-            Ok(found) if FORMAT_VERSION < found => {
-                Err(DirectoryError::Newer { path: path.to_owned(), found })
-            }
-            Ok(_) => Ok(()),
+            Ok(FORMAT_VERSION) => Ok(()),
+            Ok(found) => Err(DirectoryError::OtherFormat { path: path.to_owned(), found }),
             Err(_) => Err(DirectoryError::Illegible { path: path.to_owned() }),
         }
     }
@@ -277,14 +276,19 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_and_another_nodes_directory_are_refused() {
+    fn another_format_and_another_nodes_directory_are_refused() {
         let dir = TempDir::new("version");
         drop(DataDirectory::open(dir.path(), NodeId::machine(1)));
         let other = DataDirectory::open(dir.path(), NodeId::machine(2));
         assert!(matches!(other, Err(DirectoryError::OtherNode { found: 1, asked: 2, .. })));
-        fs::write(dir.path().join("cluster/metadata/VERSION"), "999\n").unwrap();
-        let newer = DataDirectory::open(dir.path(), NodeId::machine(1));
-        assert!(matches!(newer, Err(DirectoryError::Newer { found: 999, .. })), "{newer:?}");
+        for found in [1, 999] {
+            let version = dir.path().join("cluster/metadata/VERSION");
+            fs::write(version, format!("{found}\n")).unwrap();
+            let open = DataDirectory::open(dir.path(), NodeId::machine(1));
+            let Err(error @ DirectoryError::OtherFormat { .. }) = open else { panic!("{open:?}") };
+            let said = format!("has format {found}, this program reads 2 alone");
+            assert!(error.to_string().ends_with(&said), "{error}");
+        }
     }
 
     #[test]

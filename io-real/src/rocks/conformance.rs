@@ -3,8 +3,9 @@
 //! A crash copies the files of the open database, as a killed process leaves them, and opens the
 //! copy: what is found must be the reference's state after some batch at or after the last flush.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 
@@ -16,6 +17,7 @@ use shardforge_core::base::rng::Rng;
 use shardforge_core::base::timestamp::Timestamp;
 use shardforge_core::storage::chunk::encode_chunk;
 use shardforge_core::storage::memory::MemoryStore;
+use shardforge_core::storage::packed::Packer;
 use shardforge_core::storage::port::{
     Family, ReadReply, ReadRequest, SnapshotPairs, StorageEffect, StorageEvent, WriteBatch, WriteOp,
 };
@@ -106,6 +108,13 @@ fn any_batch(rng: &mut Rng, number: u64) -> WriteBatch {
                 let (a, b) = (Key::from(key(rng)), Key::from(key(rng)));
                 batch.ops.push(WriteOp::DeleteRange(family, Span { start: a, end: b }));
             }
+            2 => {
+                let mut packer = Packer::default();
+                packer.put([&place, b""], [&[number as u8], b"packed"]);
+                // A later pair of a key wins.
+                packer.put([&place, b""], [&[number as u8], b"packed again"]);
+                batch.ops.push(WriteOp::PutPacked(family, packer.take()));
+            }
             _ => batch.put(family, place, vec![number as u8; rng.below(200) as usize]),
         }
     }
@@ -141,17 +150,43 @@ fn any_question(rng: &mut Rng) -> ReadRequest {
     }
 }
 
+/// A copy of one moment of a directory that RocksDB writes to: tried again while files come and go.
 fn copy_directory(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_directory(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
+    for _ in 0..1_000 {
+        let before = files(from);
+        let copied = before.iter().all(|name| copy(&from.join(name), &to.join(name)));
+        if copied && files(from) == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+    }
+    panic!("{from:?} never stands still");
+}
+
+/// Whether the file was still there.
+fn copy(from: &Path, to: &Path) -> bool {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    match fs::copy(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        copied => {
+            copied.unwrap();
+            true
         }
     }
+}
+
+/// All files below a directory.
+fn files(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let name = PathBuf::from(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            found.extend(files(&entry.path()).into_iter().map(|below| name.join(below)));
+        } else {
+            found.insert(name);
+        }
+    }
+    found
 }
 
 /// Runs one script.

@@ -77,6 +77,10 @@ impl RocksStore {
                         out.delete_range_cf(self.family(*f)?, &span.start.0, &span.end.0);
                     }
                     WriteOp::DeleteRange(..) => {}
+                    WriteOp::PutPacked(f, pairs) => {
+                        let family = self.family(*f)?;
+                        pairs.iter().for_each(|(key, value)| out.put_cf(family, key, value));
+                    }
                 }
             }
             Ok(out)

@@ -313,7 +313,9 @@ impl<'a> TableWriter<'a> {
                 row,
             }));
         }
-        Ok(self.context.open.txn.ingest(rows).await?)
+        // Nobody finds a single row of a table without an index.
+        let remember = !self.access.descriptor.indexes.is_empty();
+        Ok(self.context.open.txn.ingest(rows, remember).await?)
     }
 
     /// Keys that are not larger than all before them are looked up.

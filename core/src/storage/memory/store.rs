@@ -61,6 +61,12 @@ impl MemoryStore {
                 WriteOp::Delete(family, key) => {
                     undo.push((*family, key.clone(), map.remove(key)));
                 }
+                WriteOp::PutPacked(family, pairs) => {
+                    for (key, value) in pairs.iter() {
+                        let (key, value) = (pairs.share(key), pairs.share(value));
+                        undo.push((*family, key.clone(), map.insert(key, value)));
+                    }
+                }
                 WriteOp::DeleteRange(family, span) => {
                     if span.is_empty() {
                         continue;
@@ -172,9 +178,10 @@ impl Pinned {
 
 fn family_of(op: &WriteOp) -> Family {
     match op {
-        WriteOp::Put(family, ..) | WriteOp::Delete(family, _) | WriteOp::DeleteRange(family, _) => {
-            *family
-        }
+        WriteOp::Put(family, ..)
+        | WriteOp::Delete(family, _)
+        | WriteOp::DeleteRange(family, _)
+        | WriteOp::PutPacked(family, _) => *family,
     }
 }
 

@@ -10,7 +10,11 @@ use crate::base::buggify::Faults;
 use crate::base::id::{Epoch, Incarnation, IndexId, NodeId, SYSTEM_SHARD, ShardId, TxnId};
 use crate::base::key::{Key, Span};
 use crate::base::timestamp::Timestamp;
-use crate::replica::request::{GetBody, LockMode, RequestBody, ShardRequest, TxnRef, Wait};
+use crate::mvcc::load::LoadPacker;
+use crate::replica::error::ReplicaError;
+use crate::replica::request::{
+    GetBody, IngestBody, LockMode, RequestBody, ShardRequest, ShardResponse, TxnRef, Wait,
+};
 use crate::shard::routing::{Place, Route};
 use crate::txn::error::TxnError;
 use crate::txn::transaction::Transaction;
@@ -324,11 +328,32 @@ fn bulk_rows_are_there_for_their_transaction_and_later_ones() {
             key: key(TABLE, number),
             row: "bulk".into(),
         });
-        txn.ingest(rows.collect()).await.unwrap();
+        txn.ingest(rows, true).await.unwrap();
         assert_eq!(row(get(&txn, 20, LockMode::None).await.unwrap()), Some("bulk".into()));
         txn.commit().await.unwrap();
         let later = begin(&world);
         assert_eq!(row(get(&later, 23, LockMode::None).await.unwrap()), Some("bulk".into()));
+    });
+}
+
+#[test]
+fn a_leader_refuses_a_load_of_another_timestamp() {
+    with(|world| async move {
+        let replica = Rc::clone(&world.hosts[1].replica);
+        let ask = |at| {
+            let mut packer = LoadPacker::new(Timestamp(5));
+            packer.put(&key(TABLE, 20).0, 1, 0, b"bulk");
+            let (txn, rows) = (TxnId::default(), packer.take());
+            let body = IngestBody { txn, at: Timestamp(at), index: false, remember: true, rows };
+            let body = RequestBody::Ingest(body);
+            Rc::clone(&replica).serve(Rc::new(ShardRequest {
+                shard: ShardId(1),
+                epoch: Epoch(1),
+                body,
+            }))
+        };
+        assert_eq!(ask(5).await, Ok(ShardResponse::Done));
+        assert!(matches!(ask(6).await, Err(ReplicaError::Refused(_))));
     });
 }
 

@@ -85,11 +85,15 @@ fn index_access(
         used.push(conjunct);
     }
     let count = prefix.len();
-    if index.unique && count == index.columns.len() {
-        let access = Access::Points { index: at, keys: vec![prefix] };
-        return Some((10_000, access, used));
-    }
-    let next = index.columns.get(count).map(|key| usize::from(key.column))?;
+    let Some(next) = index.columns.get(count).map(|key| usize::from(key.column)) else {
+        return Some(match index.unique {
+            true => (10_000, Access::Points { index: at, keys: vec![prefix] }, used),
+            false => {
+                let access = Access::Range { index: at, prefix, low: None, high: None };
+                (count * 100, access, used)
+            }
+        });
+    };
     if let Some((conjunct, list)) = in_list(restrictions, next) {
         let key = |value: &Expr| prefix.iter().cloned().chain([value.clone()]).collect();
         let keys = list.iter().map(key).collect();

@@ -24,6 +24,7 @@ mod query;
 mod registry;
 mod scope;
 mod select;
+mod series;
 mod special;
 mod statement;
 mod types;

@@ -4,6 +4,7 @@ use super::binder::{Binder, BoundQuery, Clause, Typed};
 use super::naming;
 use super::query::{check_width, ordinal, sort_key};
 use super::scope::ScopeColumn;
+use super::series;
 use crate::base::error::{SqlError, sqlstate};
 use crate::row::eval::Expr;
 use crate::row::types::DataType;
@@ -29,6 +30,8 @@ impl Binder<'_> {
         targets: Option<&[DataType]>,
     ) -> Result<BoundQuery, SqlError> {
         self.check_locking(select, query)?;
+        let moved = series::from_list(select);
+        let select = moved.as_ref().map_or(select, |(moved, _)| moved);
         let locking = &query.locking;
         let plan = self.bind_from_items(&select.from, &|table| lock_of(locking, table))?;
         let plan = self.filter(plan, select.filter.as_ref())?;
@@ -56,6 +59,10 @@ impl Binder<'_> {
         };
         let mut parts = Parts { items, having, order, distinct_on };
         let groups = self.level().groups() || !select.group_by.is_empty() || parts.having.is_some();
+        if let Some((_, position)) = moved.as_ref().filter(|_| groups) {
+            let what = "a set-returning function beside an aggregate or GROUP BY";
+            return Err(SqlError::unsupported(what).at(*position));
+        }
         if groups && !locking.is_empty() {
             let message = "FOR UPDATE is not allowed with GROUP BY clause";
             return Err(SqlError::new(sqlstate::FEATURE_NOT_SUPPORTED, message));

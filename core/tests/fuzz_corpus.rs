@@ -34,7 +34,7 @@ fn written(batches: u64, segment_bytes: u64) -> Vec<u8> {
     let mut votes = [Vec::new(), Vec::new()];
     for batch in 1..=batches {
         let group = ShardId(batch as u32 % 2);
-        let index = batch.div_ceil(2);
+        let index = (batch - 1) / 2;
         let payload = Bytes::from(vec![batch as u8; 20]);
         let mut records = vec![(group, LogRecord::Entry { term: 1, index, payload })];
         match batch {

@@ -224,7 +224,7 @@ mod tests {
                 wait(&reports, plan.ticket);
                 plan.ticket
             };
-            for index in 1..=20 {
+            for index in 0..20 {
                 let ticket = hand_in(writer.append(entry(life * 20 + index)));
                 writer.persisted(Mono::ZERO, ticket);
             }
@@ -251,10 +251,10 @@ mod tests {
         let log = LogSync::start(files, counters.clone(), report).unwrap();
         let found = recover(&BTreeMap::new(), &[], 5, &Faults::default());
         let mut writer = LogWriter::resume(found.resume, LogConfig::default());
-        for index in 1..=11 {
+        for index in 0..11 {
             let plan = writer.append(entry(index));
             log.append(plan.ticket, plan.writes);
-            if index == 1 {
+            if index == 0 {
                 // The thread is in its report: the other ten gather.
                 assert_eq!(reports.recv(), Ok(LogReport::Persisted { ticket: 1 }));
             }

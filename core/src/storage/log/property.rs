@@ -127,7 +127,7 @@ impl Scene {
     fn any_record(&mut self, model: &Model) -> (ShardId, LogRecord) {
         let id = ShardId(self.rng.below(4) as u32);
         let group = model.get(&id).cloned().unwrap_or_default();
-        let next_after_purge = group.purged.map_or(1, |(_, i)| i + 1);
+        let next_after_purge = group.purged.map_or(0, |(_, i)| i + 1);
         let next = group.entries.keys().next_back().map_or(next_after_purge, |i| i + 1);
         self.value += 1;
         let record = match self.rng.below(20) {
@@ -305,7 +305,7 @@ fn check_flip(model: &Model, found: &Recovered) -> Result<(), TestCaseError> {
 /// Ten entries of one group in ten batches, sealed; the disk and the offsets of their batches.
 fn ten_batches() -> (Disk, Vec<usize>) {
     let mut scene = Scene::new(1);
-    for index in 1..=10 {
+    for index in 0..10 {
         let payload = Bytes::from(vec![index as u8; 100]);
         let record = LogRecord::Entry { term: 1, index, payload };
         let plan = scene.writer.append(vec![(ShardId(1), record)]);
@@ -332,8 +332,20 @@ fn a_broken_entry_below_the_mark_is_damage_of_its_group() {
     let found = disk.recover(&Faults::default());
     assert_eq!(found.verdict, Verdict::Damaged([ShardId(1)].into()));
     let group = &found.groups[&ShardId(1)];
-    assert_eq!(group.trust, Trust::Damaged { lost_to: Some(10), vote_lost: false });
+    assert_eq!(group.trust, Trust::Damaged { lost_to: Some(9), vote_lost: false });
     assert_eq!(group.entries.len(), 4, "what precedes the damage is good");
+}
+
+/// What follows a lost beginning is no log: it has to be fetched again.
+#[test]
+fn a_group_whose_first_entry_is_broken_has_no_entries() {
+    for at in [HEADER_BYTES + 40, 20] {
+        let (mut disk, starts) = ten_batches();
+        flip(&mut disk, starts[0] + at);
+        let group = &disk.recover(&Faults::default()).groups[&ShardId(1)];
+        assert_eq!(group.trust, Trust::Damaged { lost_to: Some(9), vote_lost: false });
+        assert_eq!((group.purged, &*group.entries), (None, &[][..]));
+    }
 }
 
 #[test]
@@ -352,10 +364,10 @@ fn a_broken_batch_above_the_mark_is_a_torn_tail() {
     image[seal..].fill(0);
     flip(&mut disk, starts[9] + HEADER_BYTES + 40);
     let found = disk.recover(&Faults::default());
-    let lost = BTreeMap::from([(ShardId(1), Some(10))]);
+    let lost = BTreeMap::from([(ShardId(1), Some(9))]);
     assert_eq!(found.verdict, Verdict::TornTail(TornTail { batches: 1, groups: Some(lost) }));
     let group = &found.groups[&ShardId(1)];
-    assert_eq!(group.trust, Trust::Torn { lost_to: Some(10), vote_lost: false });
+    assert_eq!(group.trust, Trust::Torn { lost_to: Some(9), vote_lost: false });
     assert_eq!(group.entries.len(), 9);
 }
 
@@ -379,7 +391,7 @@ fn distrust_survives_restarts_until_it_is_lifted() {
         let found = disk.recover(&Faults::default());
         let mut writer = LogWriter::resume(found.resume, CONFIG);
         let entry = |index| LogRecord::Entry { term: 2, index, payload: Bytes::new() };
-        let mut records: Vec<_> = (5..=10).map(|i| (g, entry(i))).collect();
+        let mut records: Vec<_> = (4..10).map(|i| (g, entry(i))).collect();
         if lift {
             records.push((g, LogRecord::Trusted));
         }
@@ -413,7 +425,7 @@ fn segments_go_when_their_entries_are_purged() {
 #[test]
 fn stragglers_are_named_and_rewriting_them_frees_segments() {
     let mut scene = Scene::new(4);
-    let old = LogRecord::Entry { term: 1, index: 1, payload: Bytes::from_static(b"old") };
+    let old = LogRecord::Entry { term: 1, index: 0, payload: Bytes::from_static(b"old") };
     let plan = scene.writer.append(vec![(ShardId(9), old.clone())]);
     scene.disk.take(plan);
     for index in 1..=100u64 {
@@ -426,7 +438,7 @@ fn stragglers_are_named_and_rewriting_them_frees_segments() {
         scene.persist(scene.writer.last_ticket());
     }
     let stragglers = scene.writer.stragglers();
-    assert_eq!(stragglers, [Straggler { group: ShardId(9), first: 1, last: 1, bytes: 3 }]);
+    assert_eq!(stragglers, [Straggler { group: ShardId(9), first: 0, last: 0, bytes: 3 }]);
     let plan = scene.writer.rewrite(vec![(ShardId(9), old)]);
     scene.disk.take(plan);
     scene.persist(scene.writer.last_ticket());

@@ -15,7 +15,7 @@ use crate::base::id::ShardId;
 pub struct LogEntry {
     /// Its term.
     pub term: u64,
-    /// Its index.
+    /// Its index; a group's first is 0.
     pub index: u64,
     /// Opaque.
     pub payload: Bytes,
@@ -52,7 +52,7 @@ pub struct RecoveredGroup {
     pub vote: Option<Bytes>,
     /// Term and index of the last purged entry.
     pub purged: Option<(u64, u64)>,
-    /// From the first entry after `purged`, without a gap.
+    /// From the first entry after `purged`, or from index 0, without a gap.
     pub entries: Vec<LogEntry>,
     /// How far all this can be believed.
     pub trust: Trust,
@@ -292,12 +292,7 @@ impl Group {
     /// The entries up to the first gap, and the highest index after it, if there is a gap.
     fn contiguous(&mut self) -> (Vec<LogEntry>, Option<u64>) {
         let last = self.entries.keys().next_back().copied();
-        // Raft's first entry has index 0 or 1.
-        let first = self.entries.keys().next().copied().unwrap_or(0);
-        let mut next = match self.purged {
-            Some((_, index)) => index.saturating_add(1),
-            None => first.min(1),
-        };
+        let mut next = self.purged.map_or(0, |(_, index)| index.saturating_add(1));
         let mut entries = Vec::with_capacity(self.entries.len());
         for (index, (term, payload)) in std::mem::take(&mut self.entries) {
             if index != next {

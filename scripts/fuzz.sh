@@ -57,13 +57,16 @@ run() {
     printf '\n-- %s: replay of %s inputs\n' "$target" "$count"
     "$binary" "${options[@]}" -runs=0 ${inputs[@]+"${inputs[@]}"} || return 1
     printf '\n-- %s: %s s of discovery\n' "$target" "$seconds"
-    "$binary" "${options[@]}" -seed="$seed" -max_total_time="$seconds" \
+    # In place of this subshell: who ends that ends the target.
+    exec "$binary" "${options[@]}" -seed="$seed" -max_total_time="$seconds" \
         "$found" ${inputs[@]+"${inputs[@]}"}
 }
 
 # As many at a time as there are processors, each with a log of its own.
 logs=$(mktemp -d)
-trap 'rm -rf -- "$logs"' EXIT
+pids=()
+trap 'kill "${pids[@]}" 2>/dev/null || true; rm -rf -- "$logs"' EXIT
+trap 'exit 130' INT TERM
 together=$(nproc)
 failed=0
 for ((first = 0; first < ${#targets[@]}; first += together)); do
@@ -77,5 +80,6 @@ for ((first = 0; first < ${#targets[@]}; first += together)); do
         wait "${pids[at]}" || failed=1
         cat -- "$logs/${some[at]}"
     done
+    pids=()
     [[ $failed == 0 ]] || exit 1
 done

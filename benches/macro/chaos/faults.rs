@@ -15,6 +15,9 @@ const LAG_MAX: u64 = 500;
 /// Entries that a node must lack for the others to have purged some: a flush comes every 300, and
 /// 1,000 are kept for those who were away for a moment.
 const PURGED_AFTER: u64 = 1_800;
+/// Until those entries are flushed and purged: a fast machine writes more than a thousand in the time
+/// between two flushes.
+const PURGED_WITHIN: Duration = Duration::from_secs(3);
 /// Times that a node which comes back is killed while its snapshot comes in, each time a little later.
 const INTERRUPTIONS: u32 = 8;
 const INTERRUPT_AFTER: Duration = Duration::from_millis(60);
@@ -114,6 +117,7 @@ fn fall_behind(
         }
         sleep_watching(cluster, Duration::from_millis(500), began + plan.duration)?;
     }
+    sleep_watching(cluster, PURGED_WITHIN, began + plan.duration)?;
     println!("{:.1} s: n{} is back", began.elapsed().as_secs_f64(), number + 1);
     for interruption in 1..=INTERRUPTIONS {
         cluster.start(number)?;

@@ -185,18 +185,21 @@ impl Newest {
     }
 
     fn offer(&mut self, hash: u64, key: &[u8], version: NewestVersion, value: Option<&[u8]>) {
-        let offered = Known::new(hash, key, version, value);
-        if let Some(part) = self.parts.get_mut(part_of(hash))
-            && let Some(known) = part.newer(offered)
-        {
-            self.add(known);
-        }
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
+        part.offer(Known::new(hash, key, version, value));
+        self.forget_if_full(hash);
     }
 
     /// Adds what no generation holds.
     fn add(&mut self, known: Known) {
-        let Some(part) = self.parts.get_mut(part_of(known.hash)) else { return };
+        let hash = known.hash;
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
         part.add(known);
+        self.forget_if_full(hash);
+    }
+
+    fn forget_if_full(&mut self, hash: u64) {
+        let Some(part) = self.parts.get_mut(part_of(hash)) else { return };
         if self.generation_bytes <= part.young_bytes {
             part.old = std::mem::take(&mut part.young);
             part.young_bytes = 0;
@@ -211,22 +214,22 @@ impl Part {
         self.young.find(hash, is_it).or_else(|| self.old.find(hash, is_it))
     }
 
-    /// Replaces what is known and older. What the young do not hold comes back to be added, the newer
-    /// of what is offered and what was old.
-    fn newer(&mut self, offered: Known) -> Option<Known> {
+    /// Takes what is newer than what is known.
+    fn offer(&mut self, offered: Known) {
         let hash = offered.hash;
         if let Some(held) = self.young.find_mut(hash, |known| known.key() == offered.key()) {
             if held.version().at <= offered.version().at {
                 self.young_bytes = self.young_bytes - held.bytes.len() + offered.bytes.len();
                 *held = offered;
             }
-            return None;
+            return;
         }
         let older = self.old.find_entry(hash, |known| known.key() == offered.key());
-        Some(match older.map(|entry| entry.remove().0) {
+        let known = match older.map(|entry| entry.remove().0) {
             Ok(held) if offered.version().at < held.version().at => held,
             _ => offered, // unknown, or older
-        })
+        };
+        self.add(known);
     }
 
     fn add(&mut self, known: Known) {
@@ -369,6 +372,20 @@ mod tests {
         cache.found(stamp, missing, None);
         assert_eq!(cache.get(missing), None, "the read was pinned before the load");
     }
+    #[test]
+    fn values_that_grow_in_place_are_bounded_too() {
+        let mut cache = Newest::default();
+        cache.start(0);
+        let keys = BYTES_MIN / ENTRY_BYTES / 16;
+        for (at, len) in [(1, 0), (2, VALUE_BYTES_MAX), (3, VALUE_BYTES_MAX)] {
+            let value = Bytes::from(vec![0; len]);
+            (0..keys).for_each(|number| cache.applied(&key(number), Timestamp(at), &value));
+        }
+        let held = |table: &HashTable<Known>| table.iter().map(|k| k.bytes.len()).sum::<usize>();
+        let bytes: usize = cache.parts.iter().map(|p| held(&p.young) + held(&p.old)).sum();
+        assert!(bytes <= 2 * BYTES_MIN, "{bytes} bytes are kept");
+    }
+
     #[test]
     fn a_load_that_nobody_looks_up_changes_only_what_is_known() {
         let mut cache = Newest::default();

@@ -34,7 +34,16 @@ impl Binder<'_> {
         items: &[TableRef],
         lock: &dyn Fn(&str) -> Option<RowLock>,
     ) -> Result<LogicalPlan, SqlError> {
-        let mut plan: Option<LogicalPlan> = None;
+        self.join_items(None, items, lock)
+    }
+
+    /// More items to the right of what is bound already.
+    pub(super) fn join_items(
+        &mut self,
+        mut plan: Option<LogicalPlan>,
+        items: &[TableRef],
+        lock: &dyn Fn(&str) -> Option<RowLock>,
+    ) -> Result<LogicalPlan, SqlError> {
         for item in items {
             let before = std::mem::take(&mut self.level().scope);
             // What stands to the left is in sight for LATERAL only.

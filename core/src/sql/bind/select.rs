@@ -31,10 +31,14 @@ impl Binder<'_> {
     ) -> Result<BoundQuery, SqlError> {
         self.check_locking(select, query)?;
         let moved = series::from_list(select);
-        let select = moved.as_ref().map_or(select, |(moved, _)| moved);
+        let select = moved.as_ref().map_or(select, |moved| &moved.select);
         let locking = &query.locking;
         let plan = self.bind_from_items(&select.from, &|table| lock_of(locking, table))?;
-        let plan = self.filter(plan, select.filter.as_ref())?;
+        let mut plan = self.filter(plan, select.filter.as_ref())?;
+        if let Some(moved) = &moved {
+            // After WHERE, which is asked once for each row.
+            plan = self.join_items(Some(plan), std::slice::from_ref(&moved.function), &|_| None)?;
+        }
         let mut items = self.items(&select.items, Clause::Select)?;
         check_width(items.values.len())?;
         for (at, value) in items.values.iter_mut().enumerate() {
@@ -59,9 +63,9 @@ impl Binder<'_> {
         };
         let mut parts = Parts { items, having, order, distinct_on };
         let groups = self.level().groups() || !select.group_by.is_empty() || parts.having.is_some();
-        if let Some((_, position)) = moved.as_ref().filter(|_| groups) {
+        if let Some(moved) = moved.as_ref().filter(|_| groups) {
             let what = "a set-returning function beside an aggregate or GROUP BY";
-            return Err(SqlError::unsupported(what).at(*position));
+            return Err(SqlError::unsupported(what).at(moved.position));
         }
         if groups && !locking.is_empty() {
             let message = "FOR UPDATE is not allowed with GROUP BY clause";

@@ -1,7 +1,7 @@
-//! A set-returning function in a select list: the same select with the function in FROM.
+//! A set-returning function in a select list.
 //!
-//! One such call repeats each row of FROM for each of its values, which is what a lateral join does. Two
-//! of them go in lockstep in PostgreSQL and are refused, as are those below an aggregate or GROUP BY.
+//! One such call repeats each row that WHERE leaves for each of its values, which is what a lateral join
+//! does. Two of them go in lockstep in PostgreSQL and are refused, as are those below an aggregate or GROUP BY.
 //!
 //! # Source
 //!
@@ -16,8 +16,17 @@ use crate::sql::parse::ast::{
 /// No name that a user can write.
 const HIDDEN: &str = "\0series";
 
-/// The select without the call in its list, and where that stood; `None` if there is no such call.
-pub(super) fn from_list(select: &Select) -> Option<(Select, u32)> {
+/// A select whose list has a column where it had the call.
+pub(super) struct Moved {
+    pub(super) select: Select,
+    /// The call, to be joined to what WHERE leaves.
+    pub(super) function: TableRef,
+    /// Where it stood.
+    pub(super) position: u32,
+}
+
+/// The select and the call in its list; `None` if there is no such call.
+pub(super) fn from_list(select: &Select) -> Option<Moved> {
     let has_star = |item: &SelectItem| matches!(item, SelectItem::Star { table: None, .. });
     let holds = |item: &SelectItem| match item {
         SelectItem::Expr { expr, .. } => holds(expr),
@@ -33,13 +42,13 @@ pub(super) fn from_list(select: &Select) -> Option<(Select, u32)> {
         if let Some((call, position)) = take(expr) {
             alias.get_or_insert(name);
             let name = Name { text: HIDDEN.to_owned(), position };
-            select.from.push(TableRef::Function(FunctionTable {
+            let function = TableRef::Function(FunctionTable {
                 name: call.name,
                 args: call.args,
                 ordinality: false,
                 alias: Some(TableAlias { name, columns: Vec::new() }),
-            }));
-            return Some((select, position));
+            });
+            return Some(Moved { select, function, position });
         }
     }
     None

@@ -2,8 +2,14 @@
 
 use super::version::{self, HEADER_BYTES_MAX, STAMP_BYTES, VersionHeader};
 use crate::base::codec::CodecError;
+use crate::base::limit;
 use crate::base::timestamp::Timestamp;
 use crate::storage::packed::{PackedPairs, Packer};
+
+/// Whether a key and a row of so many bytes may be written.
+pub fn fits(key: &[u8], row_len: usize) -> bool {
+    !key.is_empty() && key.len() <= limit::KEY_BYTES_MAX && row_len <= limit::ROW_BYTES_MAX
+}
 
 /// Packs rows as versions of one timestamp.
 #[derive(Debug)]
@@ -22,8 +28,9 @@ impl LoadPacker {
     ///
     /// # Panics
     ///
-    /// If key or row are over their bounds.
+    /// If the row is none that [`fits`].
     pub fn put(&mut self, key: &[u8], schema: u32, hash: u16, row: &[u8]) {
+        assert!(fits(key, row.len()), "a row of {} and {} bytes", key.len(), row.len());
         let mut head = [0; HEADER_BYTES_MAX];
         let mut left = &mut head[..];
         version::put_header(&mut left, VersionHeader { tombstone: false, schema, hash });
@@ -55,11 +62,15 @@ impl LoadPacker {
 pub fn check(pairs: &PackedPairs, at: Timestamp) -> Result<(), CodecError> {
     let stamp = version::stamp(at);
     for (store_key, value) in pairs.iter() {
-        if store_key.len() <= STAMP_BYTES || !store_key.ends_with(&stamp) {
-            return Err(CodecError::Malformed("a packed version of no key, or of another time"));
-        }
-        if version::check(value)?.tombstone {
+        let Some(key) = store_key.strip_suffix(&stamp) else {
+            return Err(CodecError::Malformed("a packed version of another time"));
+        };
+        let (header, row) = version::split(value)?;
+        if header.tombstone {
             return Err(CodecError::Malformed("a load that deletes"));
+        }
+        if !fits(key, row.len()) {
+            return Err(CodecError::Malformed("a packed version without key, or over a bound"));
         }
     }
     Ok(())
@@ -109,6 +120,9 @@ mod tests {
         assert_eq!(check(&packed(b"key", &live), AT), Ok(()));
         assert!(check(&packed(b"key", &live), Timestamp(6)).is_err(), "of another timestamp");
         assert!(check(&packed(b"", &live), AT).is_err(), "no key");
+        let long = [0; limit::KEY_BYTES_MAX + 1];
+        assert_eq!(check(&packed(&long[1..], &live), AT), Ok(()));
+        assert!(check(&packed(&long, &live), AT).is_err(), "a key over its bound");
         assert!(check(&packed(b"key", b""), AT).is_err(), "no version");
         let gone = version::encode(VersionHeader { tombstone: true, schema: 0, hash: 0 }, b"");
         assert!(check(&packed(b"key", &gone), AT).is_err(), "a tombstone");

@@ -80,16 +80,12 @@ pub fn decode_owned(mut value: Bytes) -> Result<VersionValue, CodecError> {
     Ok(VersionValue { header, row: value })
 }
 
-/// The header of a version, all of which is checked.
+/// A version's header and its row, as [`decode`] without sharing.
 ///
 /// # Errors
 ///
 /// As [`decode`].
-pub fn check(value: &[u8]) -> Result<VersionHeader, CodecError> {
-    split(value).map(|(header, _)| header)
-}
-
-fn split(value: &[u8]) -> Result<(VersionHeader, &[u8]), CodecError> {
+pub fn split(value: &[u8]) -> Result<(VersionHeader, &[u8]), CodecError> {
     let mut reader = Reader::new(value);
     let flags = reader.u8()?;
     if flags & !TOMBSTONE != 0 {

@@ -31,10 +31,10 @@ fn version_write(place: Place, hash: u16, key: &Key, row: Option<&[u8]>) -> Vers
 }
 
 fn check_write(key: &Key, row_len: usize) -> Result<(), ReplicaError> {
-    if key.0.is_empty() || limit::KEY_BYTES_MAX < key.0.len() || limit::ROW_BYTES_MAX < row_len {
-        return Err(ReplicaError::Limit("bytes of a key or a row".to_owned()));
+    match load::fits(&key.0, row_len) {
+        true => Ok(()),
+        false => Err(ReplicaError::Limit("bytes of a key or a row".to_owned())),
     }
-    Ok(())
 }
 
 fn written(writes: &[ShardWrite]) -> Vec<VersionWrite> {

@@ -16,7 +16,7 @@ use crate::base::key::{Key, Span};
 use crate::base::limit;
 use crate::base::time::Mono;
 use crate::base::timestamp::Timestamp;
-use crate::mvcc::load::LoadPacker;
+use crate::mvcc::load::{self, LoadPacker};
 use crate::mvcc::version;
 use crate::replica::error::ReplicaError;
 use crate::replica::request::{
@@ -357,6 +357,9 @@ impl Transaction {
         let txn = self.id;
         for BulkRow { place, hash, key, row } in rows {
             let shard = self.source.router.cache().map().route_row(place, hash);
+            if !load::fits(&key.0, row.len()) {
+                return Err(TxnError::Limit("bytes of a key or a row".to_owned()));
+            }
             let index = place.index != IndexId(0);
             let packer = packers.entry((shard, index)).or_insert_with(|| LoadPacker::new(at));
             packer.put(&key.0, place.version, hash, &row);
